@@ -1,0 +1,54 @@
+"""Every error that prefline raises on purpose, for all its packages.
+
+PreflineError               caught by the command line: one line on stderr, exit code 1
+├── DataError               a file or a row that is not what it should be
+├── ConfigError             a setting that is unknown, of the wrong type or out of range
+├── StoreError              the store as a whole: absent, not ours, full, read-only
+└── ArtifactError
+    ├── UnknownArtifactError    no artifact of that id or name
+    ├── ManifestError           a manifest that cannot be read or must not be believed
+    └── DamagedArtifactError    bytes that are not the ones the manifest promises
+
+A message says what was expected, what was found, where, and what to do about it.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PreflineError(Exception):
+    """Base of all errors that are the user's to mend rather than ours."""
+
+
+class DataError(PreflineError):
+    """A file or a row is not what it should be."""
+
+
+class ConfigError(PreflineError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class StoreError(PreflineError):
+    """The store is absent, is not a store, or cannot be written."""
+
+
+class ArtifactError(PreflineError):
+    """Something is wrong with one artifact."""
+
+
+class UnknownArtifactError(ArtifactError):
+    """No artifact has that id or name, or more than one could be meant."""
+
+
+class ManifestError(ArtifactError):
+    """A manifest cannot be read, or says what must not be believed."""
+
+
+class DamagedArtifactError(ArtifactError):
+    """The bytes of an artifact are not the ones its manifest promises."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" for the known name nearest to `name`, or "" where none is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""

@@ -1,0 +1,40 @@
+"""Readers and writers of comparison files. Native so far: a JSON object a line."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from prefline.data.comparison import Comparison
+from prefline.data.errors import DataError
+from prefline.data.strict_json import parse_json
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that was not taken in, and why. Lines count from 1."""
+
+    line: int
+    reason: str
+    row: bytes
+
+
+def read_native(lines: Iterable[bytes]) -> Iterator[Comparison | Rejection]:
+    r"""Yield a comparison or a rejection for each line that is not blank.
+
+    Lines end at \n alone, as files opened in binary mode do: texts may hold U+0085 or U+2028.
+    """
+    for number, line in enumerate(lines, start=1):
+        row = line.removeprefix(_BOM) if number == 1 else line
+        if not row.strip():
+            continue
+        try:
+            yield Comparison.from_row(parse_json(row))
+        except DataError as error:
+            yield Rejection(number, str(error), line)
+
+
+def write_native(comparison: Comparison) -> bytes:
+    """Return the line that `read_native` reads back as the same comparison."""
+    return json.dumps(comparison.to_row(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,52 @@
+"""Stages, artifacts and manifests: the part of prefline that touches disks, clocks and the terminal.
+
+Names are imported when they are first used, so that the command line starts quickly.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prefline.pipeline.ingest import INGEST
+    from prefline.pipeline.lineage import explain_difference, trace
+    from prefline.pipeline.manifest import Manifest, Recipe
+    from prefline.pipeline.publishing import draft
+    from prefline.pipeline.stages import SourceFile, Stage, make
+    from prefline.pipeline.store import Artifact, Store
+    from prefline.pipeline.verification import find_faults
+
+_HOMES = {
+    "Artifact": "store",
+    "INGEST": "ingest",
+    "Manifest": "manifest",
+    "Recipe": "manifest",
+    "SourceFile": "stages",
+    "Stage": "stages",
+    "Store": "store",
+    "draft": "publishing",
+    "explain_difference": "lineage",
+    "find_faults": "verification",
+    "make": "stages",
+    "trace": "lineage",
+}
+
+__all__ = [
+    "INGEST",
+    "Artifact",
+    "Manifest",
+    "Recipe",
+    "SourceFile",
+    "Stage",
+    "Store",
+    "draft",
+    "explain_difference",
+    "find_faults",
+    "make",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

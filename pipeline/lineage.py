@@ -1,0 +1,142 @@
+"""What an artifact was made from, and why two artifacts are not the same one."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from prefline.data.errors import UnknownArtifactError
+from prefline.pipeline.manifest import Manifest
+from prefline.pipeline.store import Store
+
+Verdict = Literal["same artifact", "same recipe, other bytes: not reproducible", "other recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that is not the same in both; None where one side lacks it."""
+
+    field: str
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why two artifacts differ: fields of their recipes or, where those agree, files and circumstances."""
+
+    first: str
+    second: str
+    verdict: Verdict
+    recipe: tuple[Difference, ...] = ()
+    files: tuple[Difference, ...] = ()
+    circumstances: tuple[Difference, ...] = ()
+    # For each input that differs and is an artifact on both sides: why those two differ.
+    inputs: Mapping[str, "Explanation"] = field(default_factory=dict)
+
+
+def explain_difference(store: Store, first_id: str, second_id: str) -> Explanation:
+    """Compare two artifacts field by field, and the inputs in which they differ, all the way back."""
+    if first_id == second_id:
+        return Explanation(first_id, second_id, "same artifact")
+    first, second = store.get(first_id).manifest, store.get(second_id).manifest
+    if first.key == second.key:
+        return Explanation(
+            first_id,
+            second_id,
+            "same recipe, other bytes: not reproducible",
+            files=tuple(_compare(_content(first), _content(second))),
+            circumstances=tuple(_compare(first.run.get("environment", {}), second.run.get("environment", {}))),
+        )
+    recipes = tuple(_compare(first.recipe.model_dump(), second.recipe.model_dump()))
+    inputs: dict[str, Explanation] = {}
+    for difference in recipes:
+        role = difference.field.removeprefix("inputs.")
+        if role != difference.field and store.has(str(difference.first)) and store.has(str(difference.second)):
+            inputs[role] = explain_difference(store, difference.first, difference.second)
+    return Explanation(first_id, second_id, "other recipe", recipe=recipes, inputs=inputs)
+
+
+def _content(manifest: Manifest) -> dict[str, Any]:
+    files = {file.path: f"{file.sha256} ({file.size} bytes)" for file in manifest.files}
+    return {"files": files, "data": manifest.data, "feedback": list(manifest.feedback), "kind": manifest.kind}
+
+
+def _compare(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> Iterator[Difference]:
+    """Yield the fields that differ, in order, with dots where they are nested."""
+    for name in sorted({*first, *second}):
+        one, other = first.get(name), second.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from _compare(one, other, f"{prefix}{name}.")
+        elif one != other or type(one) is not type(other) or (name in first) != (name in second):
+            yield Difference(f"{prefix}{name}", one, other)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An artifact, or what an artifact was made from and the store does not hold."""
+
+    id: str
+    kind: str
+    stage: str
+    feedback: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`source` was the input `role` of `target`."""
+
+    source: str
+    target: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Artifacts and what they were made from. Inputs stand before what was made from them."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+    def inputs_of(self, node_id: str) -> list[Edge]:
+        """Return the edges that lead into a node, by role."""
+        return [edge for edge in self.edges if edge.target == node_id]
+
+
+def trace(store: Store, ids: list[str]) -> Lineage:
+    """Follow artifacts back to all that they were made from."""
+    named: dict[str, list[str]] = {}
+    for name, artifact_id in store.names().items():
+        named.setdefault(artifact_id, []).append(name.partition("/")[2])
+    nodes: dict[str, Node] = {}
+    edges: list[Edge] = []
+    pending = [(artifact_id, "") for artifact_id in reversed(ids)]
+    entered: set[str] = set()
+    while pending:  # depth first without recursion: a chain may be longer than Python's stack
+        current, label = pending[-1]
+        if current in nodes:
+            pending.pop()
+            continue
+        manifest = store.get(current).manifest if store.has(current) else None
+        if manifest is None and not label:
+            raise UnknownArtifactError(f"no artifact {current} in {store.root}")
+        if manifest is not None and current not in entered:
+            entered.add(current)
+            sources = manifest.run.get("sources", {})
+            pending += [
+                (source, str(sources.get(role, "not in this store")))
+                for role, source in sorted(manifest.recipe.inputs.items(), reverse=True)
+            ]
+            continue
+        pending.pop()
+        nodes[current] = _node(current, manifest, label, tuple(named.get(current, ())))
+        if manifest is not None:
+            edges += [Edge(source, current, role) for role, source in sorted(manifest.recipe.inputs.items())]
+    return Lineage(tuple(nodes.values()), tuple(edges))
+
+
+def _node(node_id: str, manifest: Manifest | None, label: str, names: tuple[str, ...]) -> Node:
+    if manifest is None:
+        kind = "file" if node_id.startswith("file:") else "absent"
+        return Node(node_id, kind, label, (), names)
+    return Node(node_id, manifest.kind, manifest.recipe.stage, manifest.feedback, names)

@@ -1,0 +1,49 @@
+"""A line for each artifact of a store, quickly: ten thousand of them in well under a second."""
+
+import json
+from dataclasses import dataclass
+
+from prefline.pipeline.naming import MANIFEST
+from prefline.pipeline.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a list shows of an artifact. An empty kind: its manifest cannot be read."""
+
+    id: str
+    kind: str
+    stage: str
+    feedback: tuple[str, ...]
+    size: int
+    made: str
+    names: tuple[str, ...]
+
+
+def summarize(store: Store) -> list[Summary]:
+    """Return a summary of every artifact, the latest first.
+
+    Manifests are read without being checked, which is what takes time; `verify` is for that.
+    """
+    named: dict[str, list[str]] = {}
+    for name, artifact_id in store.names().items():
+        named.setdefault(artifact_id, []).append(name.partition("/")[2])
+    summaries = [_summarize(store, artifact_id, tuple(named.get(artifact_id, ()))) for artifact_id in store.ids()]
+    return sorted(summaries, key=lambda summary: summary.made, reverse=True)
+
+
+def _summarize(store: Store, artifact_id: str, names: tuple[str, ...]) -> Summary:
+    try:
+        with open(f"{store.folder_of(artifact_id)}/{MANIFEST}", "rb") as stream:
+            document = json.loads(stream.read())
+        return Summary(
+            artifact_id,
+            document["kind"],
+            document["recipe"]["stage"],
+            tuple(document["feedback"]),
+            sum(file["size"] for file in document["files"]),
+            document["run"]["started"],
+            names,
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return Summary(artifact_id, "", "", (), 0, "", names)

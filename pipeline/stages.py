@@ -1,0 +1,131 @@
+"""What a stage is, and how one is run: the same recipe is never made twice, and inputs are verified first."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prefline.data.configuration import Config
+from prefline.data.errors import DamagedArtifactError, DataError
+from prefline.pipeline.failpoints import reach
+from prefline.pipeline.manifest import Recipe
+from prefline.pipeline.publishing import draft
+from prefline.pipeline.store import Artifact, Store
+from prefline.pipeline.verification import require_sound
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that lies outside the store, known to recipes by its bytes and not by its place."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def read(cls, path: Path) -> "SourceFile":
+        """Take the digest of a file."""
+        if path.is_dir():
+            raise DataError(f"{path}: expected a file, found a folder")
+        try:
+            with path.open("rb") as stream:
+                return cls(path, hashlib.file_digest(stream, "sha256").hexdigest())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+Input = SourceFile | Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a stage is given: checked settings, verified inputs and an empty folder to write to."""
+
+    params: Any
+    inputs: Mapping[str, Input]
+    folder: Path
+
+    def source(self, role: str) -> SourceFile:
+        """Return an input that is a file outside the store."""
+        given = self.inputs[role]
+        if not isinstance(given, SourceFile):
+            raise TypeError(f"the input {role!r} is an artifact, not a file")
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage says of the files that it wrote."""
+
+    kind: str
+    data: Mapping[str, Any]
+    feedback: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step from artifacts to one artifact. Its version counts up when the same recipe gives other bytes."""
+
+    name: str
+    version: int
+    params: type[Config]
+    run: Callable[[Job], Outcome]
+
+
+class Made(NamedTuple):
+    """The artifact that a recipe leads to, and what was known before it was made."""
+
+    artifact: Artifact
+    reused: bool
+    damage: str | None = None
+
+
+def make(
+    store: Store,
+    stage: Stage,
+    *,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Input],
+    seed: int | None = None,
+    name: str | None = None,
+) -> Made:
+    """Return the artifact of this recipe, running the stage only if it was not made before."""
+    settings = stage.params.parse(params)
+    recipe = Recipe(
+        stage=stage.name,
+        stage_version=stage.version,
+        params=settings.model_dump(mode="json"),
+        inputs={role: _identify(given) for role, given in inputs.items()},
+        seed=seed,
+    )
+    for given in inputs.values():
+        if isinstance(given, Artifact):
+            require_sound(given.path, given.id)
+    damage = None
+    earlier = store.find(recipe.key)
+    if earlier is not None:
+        try:
+            require_sound(earlier.path, earlier.id)
+        except DamagedArtifactError as error:
+            damage = str(error)
+        else:
+            if name is not None:
+                store.set_name(name, earlier.id)
+            return Made(earlier, reused=True)
+    with draft(store, recipe) as work:
+        outcome = stage.run(Job(settings, inputs, work.folder))
+        reach("draft.written")
+        artifact = work.publish(
+            kind=outcome.kind, data=outcome.data, feedback=outcome.feedback, notes=_notes(inputs), name=name
+        )
+    return Made(artifact, reused=False, damage=damage)
+
+
+def _identify(given: Input) -> str:
+    return f"file:sha256:{given.sha256}" if isinstance(given, SourceFile) else given.id
+
+
+def _notes(inputs: Mapping[str, Input]) -> dict[str, Any]:
+    """Remember what files were called, for people; where they lay is nobody's business."""
+    files = {role: given.path.name for role, given in inputs.items() if isinstance(given, SourceFile)}
+    return {"sources": files} if files else {}

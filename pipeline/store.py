@@ -1,0 +1,271 @@
+"""A folder of artifacts: one folder each, found by what they are, what they were made from, or a name.
+
+    objects/7c/7c1e.../       an artifact: its files and manifest.json
+    keys/0b9a....json         the manifest that a recipe led to; the same bytes may have several recipes
+    refs/<kind>/<name>        one line: the id that people call <name>
+    tmp/<random>/             work in progress, invisible and locked by its process
+    trash/                    what gc took away and has not erased yet
+    store.json                the version of this layout
+
+Nothing in here knows where the store lies, so it can be moved or copied as it is.
+"""
+
+import contextlib
+import json
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from prefline.data.errors import ManifestError, StoreError, UnknownArtifactError, did_you_mean
+from prefline.pipeline import locks
+from prefline.pipeline.canonical import canonical_json, digest_bytes
+from prefline.pipeline.failpoints import reach
+from prefline.pipeline.filesystem import (
+    explaining,
+    make_folder,
+    make_scratch_folder,
+    remove_file,
+    replace_file,
+    write_file,
+)
+from prefline.pipeline.manifest import Manifest
+from prefline.pipeline.naming import MANIFEST, check_name, parse_id_line
+from prefline.pipeline.verification import read_manifest, require_sound
+
+LAYOUT = 1
+_FOLDERS = ("objects", "keys", "refs", "tmp", "trash")
+_ID = "sha256:"
+_SHORTEST_PREFIX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A folder of files and the manifest that describes them."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def id(self) -> str:
+        """What the artifact is: the digest of its content."""
+        return self.manifest.id
+
+    @property
+    def manifest_digest(self) -> str:
+        """The digest of the manifest's own bytes: the one to sign, or to pin elsewhere."""
+        return digest_bytes((self.path / MANIFEST).read_bytes())
+
+
+class Store:
+    """The artifacts below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        """Use `Store.open` to read and `Store.create` to write; this only remembers the place."""
+        self.root = root
+        self.lock = root / "lock"
+
+    @classmethod
+    def open(cls, root: str | Path) -> Self:
+        """Open a store that exists."""
+        root = Path(root)
+        marker = root / "store.json"
+        try:
+            layout = json.loads(marker.read_bytes())["layout"]
+        except (FileNotFoundError, NotADirectoryError):
+            what = "is not a store: it has no store.json" if root.exists() else "does not exist"
+            raise StoreError(
+                f"{root} {what}. The first artifact makes a store; name another one with --store or PREFLINE_STORE"
+            ) from None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise StoreError(f"{marker}: cannot be read: {error}") from None
+        if layout != LAYOUT:
+            raise StoreError(f"{root} has layout {layout}; this prefline knows layout {LAYOUT}: upgrade prefline")
+        return cls(root)
+
+    @classmethod
+    def create(cls, root: str | Path) -> Self:
+        """Open a store, making it first if there is none."""
+        root = Path(root)
+        if (root / "store.json").exists():
+            store = cls.open(root)
+            for name in _FOLDERS:  # a copy made by a tool that drops empty folders lacks some
+                make_folder(root / name)
+            return store
+        with explaining(root):
+            root.mkdir(parents=True, exist_ok=True)
+            # What an interrupted creation left is fine to go on with; anything else is not ours.
+            strange = {entry.name for entry in root.iterdir()} - {*_FOLDERS, ".gitignore", "lock"}
+        if any(not name.startswith("store.json.") for name in strange):
+            raise StoreError(f"{root} holds other things and is not a store: give a new folder with --store")
+        for name in _FOLDERS:
+            make_folder(root / name)
+        for name, content in ((".gitignore", b"*\n"), ("store.json", canonical_json({"layout": LAYOUT}))):
+            replace_file(root / name, content, root / f"store.json.{secrets.token_hex(8)}")
+        return cls(root)
+
+    # --- where things lie ---
+
+    def folder_of(self, artifact_id: str) -> Path:
+        """Where an artifact lies, if it is here."""
+        digest = artifact_id.removeprefix(_ID)
+        return self.root / "objects" / digest[:2] / digest
+
+    def record_of(self, key: str) -> Path:
+        """Where the manifest that a recipe led to is recorded."""
+        return self.root / "keys" / f"{key.removeprefix(_ID)}.json"
+
+    def entries(self, folder: str) -> list[Path]:
+        """Return what one of the store's own folders holds, in order."""
+        return _entries(self.root / folder)
+
+    def has(self, artifact_id: str) -> bool:
+        """Say whether an artifact is here; it may still be damaged."""
+        return (self.folder_of(artifact_id) / MANIFEST).is_file()
+
+    # --- reading ---
+
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every artifact, in order."""
+        for shard in self.entries("objects"):
+            for folder in _entries(shard):
+                yield _ID + folder.name
+
+    def get(self, artifact_id: str) -> Artifact:
+        """Return an artifact with its manifest read and checked, its files not looked at."""
+        folder = self.folder_of(artifact_id)
+        if not self.has(artifact_id):
+            raise UnknownArtifactError(f"no artifact {artifact_id} in {self.root}")
+        manifest = read_manifest(folder)
+        if manifest.id != artifact_id:
+            raise ManifestError(f"{folder / MANIFEST}: describes {manifest.id}, not {artifact_id}")
+        return Artifact(folder, manifest)
+
+    def get_sound(self, artifact_id: str) -> Artifact:
+        """Return an artifact for use: every byte of it has just been verified."""
+        artifact = self.get(artifact_id)
+        require_sound(artifact.path, artifact_id)
+        return artifact
+
+    def find(self, key: str) -> Artifact | None:
+        """Return what a recipe led to before, with the manifest of that very making."""
+        try:
+            manifest = Manifest.from_bytes(self.record_of(key).read_bytes())
+        except (FileNotFoundError, ManifestError):
+            return None  # a damaged record is as good as none: the recipe runs again
+        if manifest.key != key or not self.has(manifest.id):
+            return None
+        return Artifact(self.folder_of(manifest.id), manifest)
+
+    def resolve(self, text: str) -> str:
+        """Return the id that a person means by an id, the beginning of one, or a name."""
+        names = self.names()
+        meant = {names[full] for full in names if _means(text, full)}
+        if len(meant) == 1:
+            return meant.pop()
+        if meant:
+            choices = ", ".join(full for full in names if _means(text, full))
+            raise UnknownArtifactError(f"{text!r} names several artifacts; say which: {choices}")
+        prefix = text.removeprefix(_ID)
+        shard = self.root / "objects" / prefix[:2]
+        if len(prefix) >= _SHORTEST_PREFIX and prefix.isalnum():
+            found = [entry.name for entry in _entries(shard) if entry.name.startswith(prefix)]
+            if len(found) == 1:
+                return _ID + found[0]
+            if found:
+                raise UnknownArtifactError(f"{text!r} begins {len(found)} ids; give more of it")
+        short_names = [full.partition("/")[2] for full in names]
+        raise UnknownArtifactError(
+            f"no artifact in {self.root} has the id or the name {text!r}{did_you_mean(text, short_names)}. "
+            "`prefline list` shows what there is"
+        )
+
+    # --- names ---
+
+    def names(self) -> dict[str, str]:
+        """Return the id behind every name, the names written as kind/name.
+
+        A name that cannot be read is never passed over: what it keeps would be lost.
+        """
+        names: dict[str, str] = {}
+        for path in self.name_files():
+            with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                names[f"{path.parent.name}/{path.name}"] = parse_id_line(path.read_bytes(), path)
+        return names
+
+    def name_files(self) -> list[Path]:
+        """Return the file behind every name."""
+        return [path for kind in self.entries("refs") for path in _entries(kind)]
+
+    def name_meant(self, text: str) -> str | None:
+        """Return the name that a text means, without its kind; None where it means an id."""
+        return next((full.partition("/")[2] for full in self.names() if _means(text, full)), None)
+
+    def set_name(self, name: str, artifact_id: str) -> str | None:
+        """Let a name mean this artifact from now on, and so keep it from gc. Return what it meant before."""
+        check_name(name)
+        with self.staging([artifact_id]) as scratch, locks.shared(self.lock):
+            manifest = self.get(artifact_id).manifest
+            before = self.names().get(f"{manifest.kind}/{name}")
+            self.write_name(name, manifest, scratch)
+            return before
+
+    def write_name(self, name: str, manifest: Manifest, scratch: Path) -> None:
+        """Point a name to an artifact, while the caller holds the lock."""
+        make_folder(self.root / "refs" / manifest.kind)
+        replace_file(self.root / "refs" / manifest.kind / name, f"{manifest.id}\n".encode(), scratch / "name")
+
+    def remove_name(self, name: str) -> str:
+        """Forget a name, and return what it meant. The artifact stays until gc finds that nothing leads to it."""
+        names = self.names()
+        found = [full for full in names if _means(name, full)]
+        if len(found) > 1:
+            raise UnknownArtifactError(f"{name!r} names several artifacts; say which: {', '.join(found)}")
+        if not found:
+            known = [full.partition("/")[2] for full in names]
+            raise UnknownArtifactError(f"{name!r} is not a name in {self.root}{did_you_mean(name, known)}")
+        remove_file(self.root / "refs" / found[0])
+        return names[found[0]]
+
+    # --- work in progress ---
+
+    @contextlib.contextmanager
+    def staging(self, inputs: Iterable[str] = ()) -> Iterator[Path]:
+        """Lend a folder for work in progress.
+
+        It is locked while this process lives, which tells gc that it is in use, and lists the
+        artifacts that the work needs, which keeps gc from taking them.
+        """
+        folder = self.root / "tmp" / secrets.token_hex(8)
+        with contextlib.ExitStack() as held:
+            # gc excludes everybody, so it can see neither a folder that is not locked yet
+            # nor an input that is checked here and not listed yet.
+            with locks.shared(self.lock):
+                needed = sorted(set(inputs))
+                for artifact_id in needed:
+                    if not self.has(artifact_id):
+                        raise UnknownArtifactError(f"no artifact {artifact_id} in {self.root}")
+                make_scratch_folder(folder)
+                held.enter_context(locks.exclusive(folder / "lock"))
+                write_file(folder / "inputs.json", canonical_json(needed))
+            reach("draft.opened")
+            try:
+                yield folder
+            finally:
+                # What cannot be removed now is removed by gc once the lock is gone.
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _means(text: str, full_name: str) -> bool:
+    """A name may be given with its kind or without."""
+    return text in (full_name, full_name.partition("/")[2])
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, in order; nothing, where it is no folder or has just gone."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []

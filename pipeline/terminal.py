@@ -1,0 +1,151 @@
+"""How results look on a terminal. Results go to stdout; all talk goes to stderr."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from prefline.pipeline.collection import Sweep
+from prefline.pipeline.drawing import short
+from prefline.pipeline.inspection import Inspection
+from prefline.pipeline.lineage import Difference, Explanation
+from prefline.pipeline.listing import Summary
+from prefline.pipeline.store import Artifact
+
+
+def say(text: str) -> None:
+    """Talk to the person who is waiting."""
+    print(text, file=sys.stderr)
+
+
+def format_size(size: int) -> str:
+    """1536 -> "1.5 KiB"."""
+    amount, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.1f} {unit}" if unit != "B" else f"{size} B"
+
+
+def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Align columns, two spaces apart."""
+    table = [header, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n" for row in table
+    )
+
+
+def format_list(summaries: list[Summary]) -> str:
+    """A table of artifacts."""
+    return format_table(
+        ("ID", "KIND", "STAGE", "FEEDBACK", "SIZE", "MADE", "NAMES"),
+        [
+            (
+                short(summary.id),
+                summary.kind or "unreadable",
+                summary.stage or "-",
+                ",".join(summary.feedback) or "-",
+                format_size(summary.size),
+                summary.made or "-",
+                ",".join(summary.names),
+            )
+            for summary in summaries
+        ],
+    )
+
+
+def format_artifact(artifact: Artifact, names: list[str]) -> str:
+    """All that a manifest says, for people."""
+    manifest, recipe, run = artifact.manifest, artifact.manifest.recipe, artifact.manifest.run
+    sources = run.get("sources", {})
+    lines = [
+        ("id", manifest.id),
+        ("key", manifest.key),
+        ("manifest", artifact.manifest_digest),
+        ("names", ", ".join(names) or "none: gc may take it"),
+        ("feedback", ", ".join(manifest.feedback) or "none"),
+        ("made by", f"{recipe.stage}, version {recipe.stage_version}"),
+        ("at", f"{run.get('started', 'unknown')}, in {run.get('elapsed_s', '?')} s"),
+        ("seed", "none" if recipe.seed is None else str(recipe.seed)),
+        *_pairs("params", recipe.params),
+        *_pairs(
+            "inputs",
+            {r: f"{i}{f' ({sources[r]})' if r in sources else ''}" for r, i in recipe.inputs.items()},
+        ),
+        *_pairs("data", manifest.data),
+        *_pairs("files", {file.path: f"{format_size(file.size)}, sha256 {file.sha256}" for file in manifest.files}),
+        ("path", str(artifact.path)),
+    ]
+    return f"{manifest.kind}\n" + "".join(f"  {label:<9} {text}\n" for label, text in lines)
+
+
+def _pairs(label: str, values: dict[str, Any]) -> list[tuple[str, str]]:
+    pairs = [f"{name} = {value}" for name, value in values.items()] or ["none"]
+    return [(label if index == 0 else "", text) for index, text in enumerate(pairs)]
+
+
+def format_explanation(why: Explanation, indent: str = "") -> str:
+    """Say why two artifacts differ, an input's own reasons below it."""
+    lines = [f"{indent}{short(why.first)} and {short(why.second)}: {why.verdict}\n"]
+    for title, differences in (
+        ("recipe", why.recipe),
+        ("content", why.files),
+        ("circumstances, which may be the cause", why.circumstances),
+    ):
+        if differences:
+            lines.append(f"{indent}  {title}:\n")
+            lines += [f"{indent}    {_format_difference(difference)}\n" for difference in differences]
+    for role, below in why.inputs.items():
+        lines.append(f"{indent}  the input {role}:\n")
+        lines.append(format_explanation(below, indent + "    "))
+    return "".join(lines)
+
+
+def _format_difference(difference: Difference) -> str:
+    first, second = ("absent" if side is None else side for side in (difference.first, difference.second))
+    return f"{difference.field}: {first} -> {second}"
+
+
+def format_inspection(report: Inspection) -> str:
+    """A line for each artifact, and one for each thing that is wrong."""
+    lines = [
+        f"{'damaged' if checked.faults else 'sound':<8} {short(checked.id)}  {checked.kind}\n"
+        + "".join(f"         {fault}\n" for fault in checked.faults)
+        for checked in report.artifacts
+    ]
+    lines += [f"broken   {fault}\n" for fault in report.store_faults]
+    lines += [f"note     {note}\n" for note in report.notes]
+    return "".join(lines)
+
+
+def format_sweep(sweep: Sweep, *, done: bool, grace: str) -> str:
+    """Say what gc took away, or would."""
+    if not sweep:
+        stay = count(sweep.kept, "artifact is", "artifacts are")
+        return f"nothing to take: {stay} named, in use, younger than {grace}, or led to by such"
+    erased = grace == "0"
+    where = "erased" if erased else "moved to the trash"
+    taken = count(len(sweep.artifacts), "artifact", "artifacts")
+    lines = [
+        f"{taken} ({format_size(sweep.size)}) {where}, {sweep.kept} stay",
+        *(
+            f"{count(number, one, many)} erased"
+            for number, one, many in (
+                (len(sweep.drafts), "unfinished draft", "unfinished drafts"),
+                (len(sweep.records), "record of a recipe", "records of recipes"),
+                (len(sweep.trash), f"piece of trash older than {grace}", f"pieces of trash older than {grace}"),
+            )
+            if number
+        ),
+    ]
+    if not done:
+        lines = ["this would happen:", *(f"  {line}" for line in lines), "nothing was changed: add --delete to do it"]
+    elif sweep.artifacts and not erased:
+        lines.append(f"`prefline gc --restore ID` brings one back; in {grace} a `gc --delete` erases it")
+    return "\n".join(lines)
+
+
+def count(number: int, one: str, many: str) -> str:
+    """Write a number with the noun that goes with it."""
+    return f"{number:,} {one if number == 1 else many}"
