@@ -52,7 +52,7 @@ def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     """Say what a sweep would take away, changing nothing."""
     sweep = Sweep()
     ids = list(store.ids())
-    named = [name for name in store.names().values() if store.has(name)]
+    named = [name for name in store.names.all().values() if store.has(name)]
     young = [name for name in ids if _is_young(store.folder_of(name) / MANIFEST, grace, now)]
     live, sweep.drafts = _look_at_drafts(store)
     kept = _with_ancestors(store, [*named, *young, *live])

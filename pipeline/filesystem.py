@@ -108,13 +108,21 @@ def replace_file(path: Path, content: bytes, scratch: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, if it is not there, inside one that is."""
-    with explaining(path):
-        try:
-            os.mkdir(path)
-        except FileExistsError:
-            return
+    """Make a folder, if it is not there, inside one that is.
+
+    The one above is synced even so: whoever made the folder may not have come to that.
+    """
+    with explaining(path), contextlib.suppress(FileExistsError):
+        os.mkdir(path)
     sync_folder(path.parent)
+
+
+def list_folder(path: Path) -> list[Path]:
+    """Return what a folder holds, in order; nothing, where it is no folder or has just gone."""
+    try:
+        return sorted(path.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def make_scratch_folder(path: Path) -> None:

@@ -59,7 +59,7 @@ def _read(store: Store, artifact_id: str) -> Manifest | None:
 
 def _check_names(store: Store) -> Iterator[Fault]:
     """A name that leads nowhere has lost what it was to keep."""
-    for path in store.name_files():
+    for path in store.names.files():
         full = f"refs/{path.parent.name}/{path.name}"
         try:
             artifact_id = parse_id_line(path.read_bytes(), full)

@@ -105,9 +105,7 @@ class Lineage:
 
 def trace(store: Store, ids: list[str]) -> Lineage:
     """Follow artifacts back to all that they were made from."""
-    named: dict[str, list[str]] = {}
-    for name, artifact_id in store.names().items():
-        named.setdefault(artifact_id, []).append(name.partition("/")[2])
+    named = store.names.by_id()
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
     pending = [(artifact_id, "") for artifact_id in reversed(ids)]
@@ -129,7 +127,7 @@ def trace(store: Store, ids: list[str]) -> Lineage:
             ]
             continue
         pending.pop()
-        nodes[current] = _node(current, manifest, label, tuple(named.get(current, ())))
+        nodes[current] = _node(current, manifest, label, named.get(current, ()))
         if manifest is not None:
             edges += [Edge(source, current, role) for role, source in sorted(manifest.recipe.inputs.items())]
     return Lineage(tuple(nodes.values()), tuple(edges))

@@ -25,10 +25,8 @@ def summarize(store: Store) -> list[Summary]:
 
     Manifests are read without being checked, which is what takes time; `verify` is for that.
     """
-    named: dict[str, list[str]] = {}
-    for name, artifact_id in store.names().items():
-        named.setdefault(artifact_id, []).append(name.partition("/")[2])
-    summaries = [_summarize(store, artifact_id, tuple(named.get(artifact_id, ()))) for artifact_id in store.ids()]
+    named = store.names.by_id()
+    summaries = [_summarize(store, artifact_id, named.get(artifact_id, ())) for artifact_id in store.ids()]
     return sorted(summaries, key=lambda summary: summary.made, reverse=True)
 
 

@@ -145,7 +145,7 @@ def _record(store: Store, folder: Path, manifest: Manifest, raw: bytes, name: st
     replace_file(store.record_of(manifest.key), raw, scratch / "record")
     reach("publish.recorded")
     if name is not None:
-        store.write_name(name, manifest, scratch)
+        store.names.write(manifest.kind, name, manifest.id, scratch)
         reach("publish.named")
 
 

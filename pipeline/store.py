@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from prefline.data.errors import ManifestError, StoreError, UnknownArtifactError, did_you_mean
+from prefline.data.errors import ManifestError, StoreError, UnknownArtifactError
 from prefline.pipeline import locks
 from prefline.pipeline.canonical import canonical_json, digest_bytes
 from prefline.pipeline.failpoints import reach
@@ -27,12 +27,11 @@ from prefline.pipeline.filesystem import (
     explaining,
     make_folder,
     make_scratch_folder,
-    remove_file,
     replace_file,
     write_file,
 )
 from prefline.pipeline.manifest import Manifest
-from prefline.pipeline.naming import MANIFEST, check_name, parse_id_line
+from prefline.pipeline.naming import MANIFEST, check_name
 from prefline.pipeline.verification import read_manifest, require_sound
 
 LAYOUT = 1
@@ -66,6 +65,7 @@ class Store:
         """Use `Store.open` to read and `Store.create` to write; this only remembers the place."""
         self.root = root
         self.lock = root / "lock"
+        self.names = Names(root / "refs")
 
     @classmethod
     def open(cls, root: str | Path) -> Self:
@@ -91,8 +91,9 @@ class Store:
         root = Path(root)
         if (root / "store.json").exists():
             store = cls.open(root)
-            for name in _FOLDERS:  # a copy made by a tool that drops empty folders lacks some
-                make_folder(root / name)
+            for name in _FOLDERS:
+                if not (root / name).is_dir():  # copied by a tool that drops empty folders
+                    make_folder(root / name)
             return store
         with explaining(root):
             root.mkdir(parents=True, exist_ok=True)
@@ -119,7 +120,7 @@ class Store:
 
     def entries(self, folder: str) -> list[Path]:
         """Return what one of the store's own folders holds, in order."""
-        return _entries(self.root / folder)
+        return list_folder(self.root / folder)
 
     def has(self, artifact_id: str) -> bool:
         """Say whether an artifact is here; it may still be damaged."""
@@ -130,7 +131,7 @@ class Store:
     def ids(self) -> Iterator[str]:
         """Yield the id of every artifact, in order."""
         for shard in self.entries("objects"):
-            for folder in _entries(shard):
+            for folder in list_folder(shard):
                 yield _ID + folder.name
 
     def get(self, artifact_id: str) -> Artifact:
@@ -161,73 +162,30 @@ class Store:
 
     def resolve(self, text: str) -> str:
         """Return the id that a person means by an id, the beginning of one, or a name."""
-        names = self.names()
-        meant = {names[full] for full in names if _means(text, full)}
-        if len(meant) == 1:
-            return meant.pop()
-        if meant:
-            choices = ", ".join(full for full in names if _means(text, full))
-            raise UnknownArtifactError(f"{text!r} names several artifacts; say which: {choices}")
+        named = self.names.find(text)
+        if named:
+            return named[1]
         prefix = text.removeprefix(_ID)
         shard = self.root / "objects" / prefix[:2]
         if len(prefix) >= _SHORTEST_PREFIX and prefix.isalnum():
-            found = [entry.name for entry in _entries(shard) if entry.name.startswith(prefix)]
+            found = [entry.name for entry in list_folder(shard) if entry.name.startswith(prefix)]
             if len(found) == 1:
                 return _ID + found[0]
             if found:
                 raise UnknownArtifactError(f"{text!r} begins {len(found)} ids; give more of it")
-        short_names = [full.partition("/")[2] for full in names]
         raise UnknownArtifactError(
-            f"no artifact in {self.root} has the id or the name {text!r}{did_you_mean(text, short_names)}. "
+            f"no artifact in {self.root} has the id or the name {text!r}{self.names.suggest(text)}. "
             "`prefline list` shows what there is"
         )
-
-    # --- names ---
-
-    def names(self) -> dict[str, str]:
-        """Return the id behind every name, the names written as kind/name.
-
-        A name that cannot be read is never passed over: what it keeps would be lost.
-        """
-        names: dict[str, str] = {}
-        for path in self.name_files():
-            with contextlib.suppress(FileNotFoundError):  # removed since it was listed
-                names[f"{path.parent.name}/{path.name}"] = parse_id_line(path.read_bytes(), path)
-        return names
-
-    def name_files(self) -> list[Path]:
-        """Return the file behind every name."""
-        return [path for kind in self.entries("refs") for path in _entries(kind)]
-
-    def name_meant(self, text: str) -> str | None:
-        """Return the name that a text means, without its kind; None where it means an id."""
-        return next((full.partition("/")[2] for full in self.names() if _means(text, full)), None)
 
     def set_name(self, name: str, artifact_id: str) -> str | None:
         """Let a name mean this artifact from now on, and so keep it from gc. Return what it meant before."""
         check_name(name)
         with self.staging([artifact_id]) as scratch, locks.shared(self.lock):
-            manifest = self.get(artifact_id).manifest
-            before = self.names().get(f"{manifest.kind}/{name}")
-            self.write_name(name, manifest, scratch)
+            kind = self.get(artifact_id).manifest.kind
+            before = self.names.all().get(f"{kind}/{name}")
+            self.names.write(kind, name, artifact_id, scratch)
             return before
-
-    def write_name(self, name: str, manifest: Manifest, scratch: Path) -> None:
-        """Point a name to an artifact, while the caller holds the lock."""
-        make_folder(self.root / "refs" / manifest.kind)
-        replace_file(self.root / "refs" / manifest.kind / name, f"{manifest.id}\n".encode(), scratch / "name")
-
-    def remove_name(self, name: str) -> str:
-        """Forget a name, and return what it meant. The artifact stays until gc finds that nothing leads to it."""
-        names = self.names()
-        found = [full for full in names if _means(name, full)]
-        if len(found) > 1:
-            raise UnknownArtifactError(f"{name!r} names several artifacts; say which: {', '.join(found)}")
-        if not found:
-            known = [full.partition("/")[2] for full in names]
-            raise UnknownArtifactError(f"{name!r} is not a name in {self.root}{did_you_mean(name, known)}")
-        remove_file(self.root / "refs" / found[0])
-        return names[found[0]]
 
     # --- work in progress ---
 
@@ -249,23 +207,8 @@ class Store:
                         raise UnknownArtifactError(f"no artifact {artifact_id} in {self.root}")
                 make_scratch_folder(folder)
                 held.enter_context(locks.exclusive(folder / "lock"))
+                # Removed while the lock is still held; what cannot be removed is left to gc.
+                held.callback(shutil.rmtree, folder, ignore_errors=True)
                 write_file(folder / "inputs.json", canonical_json(needed))
             reach("draft.opened")
-            try:
-                yield folder
-            finally:
-                # What cannot be removed now is removed by gc once the lock is gone.
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _means(text: str, full_name: str) -> bool:
-    """A name may be given with its kind or without."""
-    return text in (full_name, full_name.partition("/")[2])
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What a folder holds, in order; nothing, where it is no folder or has just gone."""
-    try:
-        return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+            yield folder

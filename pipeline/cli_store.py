@@ -1,0 +1,226 @@
+"""The verbs that look at artifacts, name them, copy them and clear them away."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from prefline.pipeline.cli_options import (
+    DEFAULT_STORE,
+    AloneOption,
+    ArtifactArgument,
+    JsonOption,
+    StoreOption,
+    complete_artifact,
+)
+
+
+def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """List all artifacts, the latest first."""
+    from dataclasses import asdict
+
+    from prefline.pipeline.listing import summarize
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import format_list, say
+
+    summaries = summarize(Store.open(store))
+    if as_json:
+        _print_json([asdict(summary) for summary in summaries])
+    elif summaries:
+        print(format_list(summaries), end="")
+    else:
+        say(f"No artifacts in {store}.")
+
+
+def show(
+    artifact: ArtifactArgument,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+    path: Annotated[bool, typer.Option("--path", help="Print only where its files are.")] = False,
+) -> None:
+    """Show what an artifact is, what it was made from, and where its files are."""
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import format_artifact
+
+    opened = Store.open(store)
+    found = opened.get(opened.resolve(artifact))
+    names = list(opened.names.by_id().get(found.id, ()))
+    if path:
+        print(found.path)
+    elif as_json:
+        extra = {"manifest_digest": found.manifest_digest, "names": names, "path": str(found.path)}
+        _print_json(found.manifest.model_dump(mode="json") | extra)
+    else:
+        print(format_artifact(found, names), end="")
+
+
+def why(
+    first: ArtifactArgument,
+    second: ArtifactArgument,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why two artifacts are not the same one."""
+    from dataclasses import asdict
+
+    from prefline.pipeline.lineage import explain_difference
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import format_explanation
+
+    opened = Store.open(store)
+    explanation = explain_difference(opened, opened.resolve(first), opened.resolve(second))
+    if as_json:
+        _print_json(asdict(explanation))
+    else:
+        print(format_explanation(explanation), end="")
+
+
+def graph(
+    artifacts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARTIFACT", help="Default: all.", autocompletion=complete_artifact),
+    ] = None,
+    as_: Annotated[Literal["text", "dot", "svg"], typer.Option("--as", help="What to draw.")] = "text",
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Draw what artifacts were made from."""
+    from prefline.pipeline import drawing
+    from prefline.pipeline.lineage import trace
+    from prefline.pipeline.store import Store
+
+    opened = Store.open(store)
+    lineage = trace(opened, [opened.resolve(text) for text in artifacts or ()] or list(opened.ids()))
+    draw = {"text": drawing.draw_text, "dot": drawing.draw_dot, "svg": drawing.draw_svg}[as_]
+    print(draw(lineage), end="")
+
+
+def verify(
+    artifacts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARTIFACT", help="Default: all.", autocompletion=complete_artifact),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Look at names and sizes, not at bytes.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that artifacts still hold the bytes that were published. Exit code 1: some do not."""
+    from dataclasses import asdict
+
+    from prefline.pipeline.inspection import inspect
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import format_inspection
+
+    opened = Store.open(store)
+    report = inspect(opened, [opened.resolve(text) for text in artifacts or ()], quick=quick)
+    if as_json:
+        _print_json(asdict(report))
+    else:
+        print(format_inspection(report), end="")
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+def gc(
+    delete: Annotated[bool, typer.Option("--delete", help="Do it; without this, only say what would go.")] = False,
+    grace: Annotated[str, typer.Option(metavar="TIME", help="Spare what is younger: 90s, 15m, 12h, 7d.")] = "7d",
+    bring_back: Annotated[
+        str | None, typer.Option("--restore", metavar="ID", help="Bring an artifact back from the trash.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Take away what no name, no running stage and nothing young leads to."""
+    from prefline.pipeline import collection
+    from prefline.pipeline.publishing import utc_now
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import format_sweep, say
+
+    opened = Store.open(store)
+    if bring_back is not None:
+        print(collection.restore(opened, bring_back))
+        return
+    time_of_grace = collection.parse_grace(grace)
+    run = collection.sweep_store if delete else collection.preview_sweep
+    sweep = run(opened, grace=time_of_grace, now=utc_now())
+    print("".join(f"{artifact_id}\n" for artifact_id in sweep.artifacts), end="")
+    say(format_sweep(sweep, done=delete, grace=grace))
+
+
+def name(
+    artifact: ArtifactArgument, name: Annotated[str, typer.Argument()], store: StoreOption = DEFAULT_STORE
+) -> None:
+    """Give an artifact a name, which also keeps it from gc. A name that exists moves."""
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import say
+
+    opened = Store.open(store)
+    artifact_id = opened.resolve(artifact)
+    before = opened.set_name(name, artifact_id)
+    if before not in (None, artifact_id):
+        say(f"{name} was {before} before")
+    print(artifact_id)
+
+
+def unname(name: Annotated[str, typer.Argument()], store: StoreOption = DEFAULT_STORE) -> None:
+    """Forget a name. The artifact stays until gc finds that nothing leads to it."""
+    from prefline.pipeline.store import Store
+
+    print(Store.open(store).names.remove(name))
+
+
+def export(
+    artifact: ArtifactArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False, help="A folder that is not there.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Copy an artifact to a plain folder that `sha256sum -c SHA256SUMS` accepts."""
+    from prefline.pipeline import exporting
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import say
+
+    opened = Store.open(store)
+    found = opened.get_sound(opened.resolve(artifact))
+    exporting.export(found, folder)
+    say(f"exported to {folder}; check it there with: sha256sum -c {exporting.CHECKSUMS}")
+    print(found.id)
+
+
+def push(
+    artifact: ArtifactArgument,
+    url: Annotated[str, typer.Argument(metavar="URL", show_default=False, help="Any that fsspec knows.")],
+    alone: AloneOption = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Copy an artifact, and what it was made from, to a remote."""
+    from prefline.pipeline import remotes
+    from prefline.pipeline.names import short_name
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import say
+
+    opened = Store.open(store)
+    artifact_id = opened.resolve(artifact)
+    named = opened.names.find(artifact)
+    name = short_name(named[0]) if named else None
+    remotes.push(opened, artifact_id, remotes.Remote(url), alone=alone, name=name, say=say)
+    print(artifact_id)
+
+
+def pull(
+    url: Annotated[str, typer.Argument(metavar="URL", show_default=False, help="Any that fsspec knows.")],
+    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", show_default=False, help="An id or a name there.")],
+    alone: AloneOption = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Copy an artifact, and what it was made from, from a remote, and verify it."""
+    from prefline.pipeline import remotes
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import say
+
+    remote = remotes.Remote(url)
+    artifact_id, name = remote.resolve(artifact)
+    remotes.pull(Store.create(store), artifact_id, remote, alone=alone, name=name, say=say)
+    print(artifact_id)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

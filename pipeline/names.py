@@ -1,0 +1,71 @@
+"""Names that people give to artifacts: one small file each, which may be moved to another artifact.
+
+A name is written as kind/name where several kinds use it, and as name alone where only one does.
+"""
+
+import contextlib
+from pathlib import Path
+
+from prefline.data.errors import UnknownArtifactError, did_you_mean
+from prefline.pipeline.filesystem import list_folder, make_folder, remove_file, replace_file
+from prefline.pipeline.naming import parse_id_line
+
+
+class Names:
+    """The names of one store."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use the names below a store's folder `refs`."""
+        self.folder = folder
+
+    def files(self) -> list[Path]:
+        """Return the file behind every name."""
+        return [path for kind in list_folder(self.folder) for path in list_folder(kind)]
+
+    def all(self) -> dict[str, str]:
+        """Return the id behind every name, the names written as kind/name.
+
+        A name that cannot be read is never passed over: what it keeps would be lost.
+        """
+        names: dict[str, str] = {}
+        for path in self.files():
+            with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                names[f"{path.parent.name}/{path.name}"] = parse_id_line(path.read_bytes(), path)
+        return names
+
+    def by_id(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of every artifact that has some, without their kinds."""
+        result: dict[str, tuple[str, ...]] = {}
+        for full, artifact_id in self.all().items():
+            result[artifact_id] = (*result.get(artifact_id, ()), short_name(full))
+        return result
+
+    def find(self, text: str) -> tuple[str, str] | None:
+        """Return the full name and the id that a text means, or None where it is no name."""
+        found = [(full, artifact_id) for full, artifact_id in self.all().items() if text in (full, short_name(full))]
+        if len({artifact_id for _, artifact_id in found}) > 1:
+            choices = ", ".join(full for full, _ in found)
+            raise UnknownArtifactError(f"{text!r} names several artifacts; say which: {choices}")
+        return found[0] if found else None
+
+    def suggest(self, text: str) -> str:
+        """Return " (did you mean ...?)" for the nearest name, or nothing."""
+        return did_you_mean(text, [short_name(full) for full in self.all()])
+
+    def write(self, kind: str, name: str, artifact_id: str, scratch: Path) -> None:
+        """Point a name to an artifact. The caller holds the store's lock and lends a scratch folder."""
+        make_folder(self.folder / kind)
+        replace_file(self.folder / kind / name, f"{artifact_id}\n".encode(), scratch / "name")
+
+    def remove(self, text: str) -> str:
+        """Forget a name, and return what it meant. The artifact stays until gc finds that nothing leads to it."""
+        found = self.find(text)
+        if found is None:
+            raise UnknownArtifactError(f"{text!r} is not a name here{self.suggest(text)}")
+        remove_file(self.folder / found[0])
+        return found[1]
+
+
+def short_name(full: str) -> str:
+    """kind/name -> name."""
+    return full.partition("/")[2]
