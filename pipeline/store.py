@@ -25,12 +25,14 @@ from prefline.pipeline.canonical import canonical_json, digest_bytes
 from prefline.pipeline.failpoints import reach
 from prefline.pipeline.filesystem import (
     explaining,
+    list_folder,
     make_folder,
     make_scratch_folder,
     replace_file,
     write_file,
 )
 from prefline.pipeline.manifest import Manifest
+from prefline.pipeline.names import Names
 from prefline.pipeline.naming import MANIFEST, check_name
 from prefline.pipeline.verification import read_manifest, require_sound
 
