@@ -143,7 +143,7 @@ def gc(
     run = collection.sweep_store if delete else collection.preview_sweep
     sweep = run(opened, grace=time_of_grace, now=utc_now())
     print("".join(f"{artifact_id}\n" for artifact_id in sweep.artifacts), end="")
-    say(format_sweep(sweep, done=delete, grace=grace))
+    say(format_sweep(sweep, done=delete))
 
 
 def name(

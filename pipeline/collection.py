@@ -36,12 +36,18 @@ _ERASING = ".erasing"
 class Sweep:
     """What a sweep takes away, or would."""
 
+    grace: timedelta
     artifacts: list[str] = field(default_factory=list)
     size: int = 0
     kept: int = 0
     drafts: list[Path] = field(default_factory=list)
     records: list[Path] = field(default_factory=list)
     trash: list[Path] = field(default_factory=list)
+
+    @property
+    def erases_at_once(self) -> bool:
+        """Without a time of grace nothing waits in the trash."""
+        return self.grace == timedelta(0)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to take."""
@@ -50,7 +56,7 @@ class Sweep:
 
 def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     """Say what a sweep would take away, changing nothing."""
-    sweep = Sweep()
+    sweep = Sweep(grace)
     ids = list(store.ids())
     named = [name for name in store.names.all().values() if store.has(name)]
     young = [name for name in ids if _is_young(store.folder_of(name) / MANIFEST, grace, now)]
@@ -85,7 +91,7 @@ def sweep_store(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
         for artifact_id in sweep.artifacts:
             moved = _move_to_trash(store, artifact_id, now)
             reach("gc.moved")
-            if grace == timedelta(0):
+            if sweep.erases_at_once:
                 doomed.append(_mark_for_erasing(moved))
         for record in sweep.records:
             remove_file(record)

@@ -119,13 +119,12 @@ def format_inspection(report: Inspection) -> str:
     return "".join(lines)
 
 
-def format_sweep(sweep: Sweep, *, done: bool, grace: str) -> str:
+def format_sweep(sweep: Sweep, *, done: bool) -> str:
     """Say what gc took away, or would."""
     if not sweep:
         stay = count(sweep.kept, "artifact is", "artifacts are")
-        return f"nothing to take: {stay} named, in use, younger than {grace}, or led to by such"
-    erased = grace == "0"
-    where = "erased" if erased else "moved to the trash"
+        return f"nothing to take: {stay} named, in use, younger than {sweep.grace}, or led to by such"
+    where = "erased" if sweep.erases_at_once else "moved to the trash"
     taken = count(len(sweep.artifacts), "artifact", "artifacts")
     lines = [
         f"{taken} ({format_size(sweep.size)}) {where}, {sweep.kept} stay",
@@ -134,15 +133,15 @@ def format_sweep(sweep: Sweep, *, done: bool, grace: str) -> str:
             for number, one, many in (
                 (len(sweep.drafts), "unfinished draft", "unfinished drafts"),
                 (len(sweep.records), "record of a recipe", "records of recipes"),
-                (len(sweep.trash), f"piece of trash older than {grace}", f"pieces of trash older than {grace}"),
+                (len(sweep.trash), "piece of old trash", "pieces of old trash"),
             )
             if number
         ),
     ]
     if not done:
         lines = ["this would happen:", *(f"  {line}" for line in lines), "nothing was changed: add --delete to do it"]
-    elif sweep.artifacts and not erased:
-        lines.append(f"`prefline gc --restore ID` brings one back; in {grace} a `gc --delete` erases it")
+    elif sweep.artifacts and not sweep.erases_at_once:
+        lines.append(f"`prefline gc --restore ID` brings one back; after {sweep.grace} a `gc --delete` erases it")
     return "\n".join(lines)
 
 
