@@ -30,7 +30,7 @@ def read_native(lines: Iterable[bytes]) -> Iterator[Comparison | Rejection]:
         if not row.strip():
             continue
         try:
-            yield Comparison.from_row(parse_json(row))
+            yield Comparison.from_row(parse_json(row.rstrip()))
         except DataError as error:
             yield Rejection(number, str(error), line)
 

@@ -23,8 +23,9 @@ class SourceFile:
     sha256: str
 
     @classmethod
-    def read(cls, path: Path) -> "SourceFile":
+    def read(cls, path: str | Path) -> "SourceFile":
         """Take the digest of a file."""
+        path = Path(path)
         if path.is_dir():
             raise DataError(f"{path}: expected a file, found a folder")
         try:
