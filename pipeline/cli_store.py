@@ -114,7 +114,7 @@ def verify(
     opened = Store.open(store)
     report = inspect(opened, [opened.resolve(text) for text in artifacts or ()], quick=quick)
     if as_json:
-        _print_json(asdict(report))
+        _print_json({"sound": report.sound} | asdict(report))
     else:
         print(format_inspection(report), end="")
     if not report.sound:

@@ -1,7 +1,8 @@
 """Is a whole store in order? Every artifact, every name, every record of a recipe."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prefline.data.errors import ArtifactError, ManifestError, StoreError
@@ -23,11 +24,13 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found: faults make the store unsound, notes do not."""
+    """What was found. Faults make the store unsound; the rest is harmless but worth knowing."""
 
     artifacts: tuple[Checked, ...]
     store_faults: tuple[Fault, ...] = ()
-    notes: tuple[str, ...] = ()
+    absent_inputs: Mapping[str, int] = field(default_factory=dict)  # and how many artifacts were made from each
+    stale_records: int = 0
+    dead_drafts: int = 0
 
     @property
     def sound(self) -> bool:
@@ -40,7 +43,13 @@ def inspect(store: Store, ids: list[str], *, quick: bool) -> Inspection:
     checked = tuple(_check(store, artifact_id, quick=quick) for artifact_id in ids or store.ids())
     if ids:
         return Inspection(checked)
-    return Inspection(checked, tuple(_check_names(store)), tuple(_look_around(store, checked)))
+    return Inspection(
+        checked,
+        tuple(_check_names(store)),
+        _count_absent_inputs(store, {item.id for item in checked}),
+        sum(not _leads_somewhere(store, record) for record in store.entries("keys")),
+        sum(not locks.is_held(draft / "lock") for draft in store.entries("tmp")),
+    )
 
 
 def _check(store: Store, artifact_id: str, *, quick: bool) -> Checked:
@@ -70,23 +79,12 @@ def _check_names(store: Store) -> Iterator[Fault]:
             yield Fault(full, f"leads to {artifact_id}, which is not in the store")
 
 
-def _look_around(store: Store, checked: tuple[Checked, ...]) -> Iterator[str]:
-    """Say what is harmless but worth knowing."""
-    present = {item.id for item in checked}
-    absent: dict[str, list[str]] = {}
-    for artifact_id in present:
+def _count_absent_inputs(store: Store, present: set[str]) -> dict[str, int]:
+    absent: Counter[str] = Counter()
+    for artifact_id in sorted(present):
         manifest = _read(store, artifact_id)
-        for source in manifest.artifact_inputs if manifest else ():
-            if source not in present:
-                absent.setdefault(source, []).append(artifact_id)
-    for source, users in sorted(absent.items()):
-        yield f"{source} is not in the store; {len(users)} of its artifacts were made from it"
-    damaged = sum(1 for path in store.entries("keys") if not _leads_somewhere(store, path))
-    if damaged:
-        yield f"{damaged} recipes are recorded that lead to no artifact; they would run again, and gc removes them"
-    dead = sum(1 for path in store.entries("tmp") if not locks.is_held(path / "lock"))
-    if dead:
-        yield f"{dead} unfinished drafts of processes that are gone; gc removes them"
+        absent.update(source for source in (manifest.artifact_inputs if manifest else ()) if source not in present)
+    return dict(absent)
 
 
 def _leads_somewhere(store: Store, record: Path) -> bool:

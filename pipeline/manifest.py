@@ -115,6 +115,8 @@ class Manifest(Config):
         for name, digest in truth.items():
             if getattr(manifest, name) != digest:
                 raise ManifestError(f"{name!r} is {getattr(manifest, name)}, but the content gives {digest}")
+        if version == SCHEMA and raw != manifest.to_bytes():
+            raise ManifestError("says the right things in another form than it was written in: it was changed")
         return manifest
 
     @classmethod

@@ -115,8 +115,24 @@ def format_inspection(report: Inspection) -> str:
         for checked in report.artifacts
     ]
     lines += [f"broken   {fault}\n" for fault in report.store_faults]
-    lines += [f"note     {note}\n" for note in report.notes]
+    lines += [f"note     {note}\n" for note in describe_notes(report)]
     return "".join(lines)
+
+
+def describe_notes(report: Inspection) -> list[str]:
+    """What is harmless but worth knowing."""
+    notes = [
+        f"{source} is not in the store; {count(users, 'artifact', 'artifacts')} here came from it"
+        for source, users in report.absent_inputs.items()
+    ]
+    if report.stale_records:
+        recipes = count(report.stale_records, "recorded recipe leads", "recorded recipes lead")
+        notes.append(f"{recipes} to no artifact; gc removes such records")
+    if report.dead_drafts:
+        notes.append(
+            f"{count(report.dead_drafts, 'draft', 'drafts')} left behind by processes that died; gc removes them"
+        )
+    return notes
 
 
 def format_sweep(sweep: Sweep, *, done: bool) -> str:

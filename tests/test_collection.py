@@ -1,0 +1,114 @@
+"""gc takes only what nothing leads to, says so first, and gives back what it took by mistake."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from prefline.data.errors import ConfigError, DamagedArtifactError, UnknownArtifactError
+from prefline.pipeline import Artifact, Store, find_faults
+from prefline.pipeline.collection import (
+    DEFAULT_GRACE,
+    parse_grace,
+    preview_sweep,
+    restore,
+    sweep_store,
+)
+from prefline.pipeline.inspection import inspect
+
+Publish = Callable[..., Artifact]
+NONE = timedelta(0)
+
+
+def now(*, in_days: float = 0) -> datetime:
+    return datetime.now(UTC) + timedelta(days=in_days)
+
+
+def test_a_dry_run_changes_nothing(store: Store, publish: Publish) -> None:
+    artifact = publish(store, {"a.txt": b"1"})
+    assert preview_sweep(store, grace=NONE, now=now()).artifacts == [artifact.id]
+    assert preview_sweep(store, grace=NONE, now=now()).artifacts == [artifact.id]
+    assert store.has(artifact.id)
+
+
+def test_what_is_young_stays_and_what_is_old_goes(store: Store, publish: Publish) -> None:
+    artifact = publish(store, {"a.txt": b"1"})
+    assert not sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=6.9))
+    assert sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=7.1)).artifacts == [artifact.id]
+    assert not store.has(artifact.id)
+    assert store.find(artifact.manifest.key) is None
+
+
+def test_what_a_kept_artifact_was_made_from_stays(store: Store, publish: Publish) -> None:
+    first = publish(store, {"a.txt": b"1"})
+    second = publish(store, {"a.txt": b"2"}, inputs={"before": first.id})
+    third = publish(store, {"a.txt": b"3"}, inputs={"before": second.id}, name="mine")
+    loose = publish(store, {"a.txt": b"4"}, inputs={"before": third.id})
+    assert sweep_store(store, grace=NONE, now=now(in_days=1000)).artifacts == [loose.id]
+    assert inspect(store, [], quick=False).sound
+    store.names.remove("mine")
+    assert set(sweep_store(store, grace=NONE, now=now()).artifacts) == {first.id, second.id, third.id}
+
+
+def test_what_was_taken_can_be_brought_back_until_it_is_erased(store: Store, publish: Publish) -> None:
+    artifact = publish(store, {"a.txt": b"1"})
+    sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=8))
+    assert restore(store, artifact.id[:20]) == artifact.id
+    assert find_faults(artifact.path, expected_id=artifact.id) == []
+    assert store.find(artifact.manifest.key) == artifact
+    # It is young again, so the sweep that would have taken it does not.
+    assert not sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=6))
+    sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=8))
+    sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=14))
+    assert len(list((store.root / "trash").iterdir())) == 1
+    sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=16))
+    assert list((store.root / "trash").iterdir()) == []
+    with pytest.raises(UnknownArtifactError, match="begins no id in the trash"):
+        restore(store, artifact.id)
+
+
+def test_half_erased_trash_is_never_brought_back(store: Store, publish: Publish) -> None:
+    artifact = publish(store, {"a.txt": b"1", "b.txt": b"2"})
+    sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=8))
+    (piece,) = (store.root / "trash").iterdir()
+    (piece / "a.txt").unlink()
+    with pytest.raises(DamagedArtifactError, match=r"is damaged: a\.txt: is missing"):
+        restore(store, artifact.id)
+    assert not store.has(artifact.id)
+
+
+def test_gc_stops_where_it_cannot_tell_what_a_kept_artifact_was_made_from(store: Store, publish: Publish) -> None:
+    first = publish(store, {"a.txt": b"1"})
+    second = publish(store, {"a.txt": b"2"}, inputs={"before": first.id}, name="mine")
+    (second.path / "manifest.json").chmod(0o644)
+    (second.path / "manifest.json").write_text("{}")
+    with pytest.raises(DamagedArtifactError, match="gc stopped, nothing was changed"):
+        sweep_store(store, grace=NONE, now=now())
+    assert store.has(first.id)
+
+
+def test_without_a_time_of_grace_nothing_waits_in_the_trash(store: Store, publish: Publish) -> None:
+    publish(store, {"a.txt": b"1"})
+    sweep_store(store, grace=NONE, now=now())
+    assert list((store.root / "trash").iterdir()) == []
+
+
+def test_leftovers_go_whatever_their_age(store: Store, publish: Publish) -> None:
+    artifact = publish(store, {"a.txt": b"1"}, name="mine")
+    (store.root / "tmp" / "0123456789abcdef").mkdir()
+    (store.root / "keys" / f"{'0' * 64}.json").write_text("{}")
+    sweep = sweep_store(store, grace=DEFAULT_GRACE, now=now())
+    assert (len(sweep.drafts), len(sweep.records), sweep.artifacts) == (1, 1, [])
+    assert list((store.root / "tmp").iterdir()) == []
+    assert store.find(artifact.manifest.key) == artifact
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("90s", 90), ("15m", 900), ("12h", 43200), ("7d", 604800)])
+def test_a_time_of_grace_is_read(text: str, seconds: int) -> None:
+    assert parse_grace(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["7", "-1d", "1w", "", "d", "1.5h", "0x1d", "9999999d"])
+def test_a_time_without_a_unit_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="expected a number and a unit"):
+        parse_grace(text)
