@@ -85,13 +85,14 @@ def graph(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Draw what artifacts were made from."""
-    from prefline.pipeline import drawing
+    from prefline.pipeline.drawing import draw_dot, draw_text
+    from prefline.pipeline.drawing_svg import draw_svg
     from prefline.pipeline.lineage import trace
     from prefline.pipeline.store import Store
 
     opened = Store.open(store)
     lineage = trace(opened, [opened.resolve(text) for text in artifacts or ()] or list(opened.ids()))
-    draw = {"text": drawing.draw_text, "dot": drawing.draw_dot, "svg": drawing.draw_svg}[as_]
+    draw = {"text": draw_text, "dot": draw_dot, "svg": draw_svg}[as_]
     print(draw(lineage), end="")
 
 

@@ -122,7 +122,10 @@ def trace(store: Store, ids: list[str]) -> Lineage:
             entered.add(current)
             sources = manifest.run.get("sources", {})
             pending += [
-                (source, str(sources.get(role, "not in this store")))
+                (
+                    source,
+                    str(sources.get(role, "not in this store" if source.startswith("sha256:") else "name unknown")),
+                )
                 for role, source in sorted(manifest.recipe.inputs.items(), reverse=True)
             ]
             continue

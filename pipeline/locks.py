@@ -26,7 +26,7 @@ def exclusive(path: Path) -> Iterator[None]:
 def is_held(path: Path) -> bool:
     """Say whether a living process holds the lock; a file that is not there is held by nobody."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:

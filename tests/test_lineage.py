@@ -11,7 +11,8 @@ import pytest
 
 from prefline.data.errors import UnknownArtifactError
 from prefline.pipeline import Artifact, Store, explain_difference, trace
-from prefline.pipeline.drawing import draw_dot, draw_svg, draw_text, short
+from prefline.pipeline.drawing import draw_dot, draw_text, short
+from prefline.pipeline.drawing_svg import draw_svg
 from prefline.pipeline.lineage import Difference
 from prefline.pipeline.terminal import format_explanation
 
@@ -117,7 +118,7 @@ def test_a_lineage_is_drawn_as_text(store: Store, chain: dict[str, Artifact]) ->
         f"├─ prompts: prompts  {ids['prompts']}  ingest\n"
         f"└─ reward: reward-model  {ids['reward']}  train-reward · human\n"
         f"   └─ comparisons: comparisons  {ids['labels']}  ingest · human\n"
-        f"      └─ source: file  111111111111  not in this store\n"
+        f"      └─ source: file  111111111111  name unknown\n"
     )
 
 
