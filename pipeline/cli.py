@@ -64,3 +64,6 @@ def main() -> None:
     except PreflineError as error:
         print(f"prefline: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:  # the machine's trouble rather than ours: a disk, a permission, a limit
+        print(f"prefline: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

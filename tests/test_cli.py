@@ -202,3 +202,57 @@ def test_a_terminal_without_unicode_still_gets_an_answer(prefline: Run, ids: tup
     done = prefline("graph", "mine", env={"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0
     assert "source: file" in done.stdout
+
+
+def test_no_secret_of_the_environment_is_ever_said(prefline: Run, labels: Path, tmp_path: Path) -> None:
+    secrets = {
+        "HF_TOKEN": "canary-7",
+        "AWS_SECRET_ACCESS_KEY": "canary-7",
+        "HTTPS_PROXY": "http://me:canary-7@127.0.0.1:9",
+    }
+    url = "nonsense://me:canary-7@host/bucket?token=canary-7"
+    for words in (
+        ("ingest", labels, "--name", "mine"),
+        ("show", "mine", "--json"),
+        ("push", "mine", url),
+        ("pull", url, "mine"),
+        ("ingest", "nowhere"),
+        ("verify",),
+    ):
+        done = prefline(*words, env=secrets)
+        assert "canary-7" not in done.stdout + done.stderr, words
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"canary-7" in path.read_bytes()]
+
+
+def test_a_store_that_cannot_be_written_can_still_be_read(prefline: Run, labels: Path, tmp_path: Path) -> None:
+    mine = prefline("ingest", labels, "--name", "mine", "--store", "store").stdout.strip()
+    shell = "mount --bind store store && mount -o remount,bind,ro store && "
+    if subprocess.run(
+        ["unshare", "-rm", "sh", "-c", shell + "true"], cwd=tmp_path, capture_output=True, check=False
+    ).returncode:
+        pytest.skip("this system lets nobody but its owner mount a read-only file system")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from prefline.pipeline.cli import main; main()", *words, "--store", "store"]
+        script = shell + 'exec "$@"'
+        return subprocess.run(
+            ["unshare", "-rm", "sh", "-c", script, "sh", *command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert "mine" in run("list").stdout
+    assert mine in run("show", "mine").stdout
+    assert run("verify").returncode == 0
+    assert run("why", "mine", "mine").returncode == 0
+    assert run("graph").returncode == 0
+    assert run("export", "mine", "out").stdout.strip() == mine
+    # What was made before needs no writing either.
+    assert run("ingest", "labels.jsonl").stdout.strip() == mine
+    for words in (("ingest", "labels.jsonl", "--feedback", "mock"), ("name", "mine", "other"), ("gc", "--delete")):
+        refused = run(*words)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "the store cannot be written. Give another one with --store" in refused.stderr
+        assert "Traceback" not in refused.stderr
