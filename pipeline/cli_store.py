@@ -108,16 +108,22 @@ def verify(
     """Check that artifacts still hold the bytes that were published. Exit code 1: some do not."""
     from dataclasses import asdict
 
-    from prefline.pipeline.inspection import inspect
+    from prefline.pipeline.inspection import Inspection, check_artifacts, inspect_store
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import format_inspection
+    from prefline.pipeline.terminal import format_checked, format_store
 
     opened = Store.open(store)
-    report = inspect(opened, [opened.resolve(text) for text in artifacts or ()], quick=quick)
+    ids = [opened.resolve(text) for text in artifacts or ()]
+    checked = []
+    for item in check_artifacts(opened, ids or opened.ids(), quick=quick):
+        checked.append(item)
+        if not as_json:
+            print(format_checked(item), end="", flush=True)
+    report = Inspection(tuple(checked)) if ids else inspect_store(opened, tuple(checked))
     if as_json:
         _print_json({"sound": report.sound} | asdict(report))
     else:
-        print(format_inspection(report), end="")
+        print(format_store(report), end="")
     if not report.sound:
         raise typer.Exit(1)
 

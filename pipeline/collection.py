@@ -98,7 +98,7 @@ def sweep_store(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     for path in [*doomed, *sweep.drafts]:
         reach("gc.erasing")
         with explaining(path):
-            shutil.rmtree(path)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     return sweep
 
 
@@ -125,7 +125,7 @@ def restore(store: Store, text: str) -> str:
         record = store.record_of(manifest.key)
         if not record.exists():
             replace_file(record, (target / MANIFEST).read_bytes(), scratch / "record")
-        os.utime(target / MANIFEST)  # young again, so that the next sweep does not take it back
+        store.keep_young(artifact_id)
         return artifact_id
 
 

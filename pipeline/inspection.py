@@ -1,7 +1,7 @@
 """Is a whole store in order? Every artifact, every name, every record of a recipe."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,9 +40,20 @@ class Inspection:
 
 def inspect(store: Store, ids: list[str], *, quick: bool) -> Inspection:
     """Check the given artifacts, or where none is given the store and all that is in it."""
-    checked = tuple(_check(store, artifact_id, quick=quick) for artifact_id in ids or store.ids())
-    if ids:
-        return Inspection(checked)
+    checked = tuple(check_artifacts(store, ids or store.ids(), quick=quick))
+    return Inspection(checked) if ids else inspect_store(store, checked)
+
+
+def check_artifacts(store: Store, ids: Iterable[str], *, quick: bool) -> Iterator[Checked]:
+    """Check artifacts one by one: large ones take their time."""
+    for artifact_id in ids:
+        faults = find_faults(store.folder_of(artifact_id), quick=quick, expected_id=artifact_id)
+        manifest = _read(store, artifact_id)
+        yield Checked(artifact_id, manifest.kind if manifest else "unreadable", tuple(faults))
+
+
+def inspect_store(store: Store, checked: tuple[Checked, ...]) -> Inspection:
+    """Look at all of a store beside its artifacts, which have been checked already."""
     return Inspection(
         checked,
         tuple(_check_names(store)),
@@ -50,13 +61,6 @@ def inspect(store: Store, ids: list[str], *, quick: bool) -> Inspection:
         sum(not _leads_somewhere(store, record) for record in store.entries("keys")),
         sum(not locks.is_held(draft / "lock") for draft in store.entries("tmp")),
     )
-
-
-def _check(store: Store, artifact_id: str, *, quick: bool) -> Checked:
-    folder = store.folder_of(artifact_id)
-    faults = find_faults(folder, quick=quick, expected_id=artifact_id)
-    manifest = _read(store, artifact_id)
-    return Checked(artifact_id, manifest.kind if manifest else "unreadable", tuple(faults))
 
 
 def _read(store: Store, artifact_id: str) -> Manifest | None:

@@ -59,7 +59,7 @@ class Draft:
     folder: Path
     inherited_feedback: frozenset[str]
     started: datetime
-    _ticks: float = field(default_factory=time.monotonic)
+    _began: float = field(default_factory=time.monotonic)
 
     def publish(
         self,
@@ -91,7 +91,7 @@ class Draft:
     def _describe_run(self, notes: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "started": self.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "elapsed_s": round(time.monotonic() - self._ticks, 3),
+            "elapsed_s": round(time.monotonic() - self._began, 3),
             "environment": describe_environment(),
             **notes,
         }
@@ -124,8 +124,10 @@ def _put(store: Store, folder: Path, manifest: Manifest) -> bool:
     target = store.folder_of(manifest.id)
     make_folder(target.parent)
     # Where somebody was first with the same bytes ours are dropped, if theirs are sound.
-    if not rename(folder, target) and find_faults(target, expected_id=manifest.id):
-        return False
+    if not rename(folder, target):
+        if find_faults(target, expected_id=manifest.id):
+            return False
+        store.keep_young(manifest.id)
     sync_folder(target.parent)
     reach("publish.renamed")
     return True

@@ -102,17 +102,11 @@ def make(
     for given in inputs.values():
         if isinstance(given, Artifact):
             require_sound(given.path, given.id)
-    damage = None
-    earlier = store.find(recipe.key)
+    earlier, damage = _find_sound(store, recipe)
     if earlier is not None:
-        try:
-            require_sound(earlier.path, earlier.id)
-        except DamagedArtifactError as error:
-            damage = str(error)
-        else:
-            if name is not None:
-                store.set_name(name, earlier.id)
-            return Made(earlier, reused=True)
+        if name is not None:
+            store.set_name(name, earlier.id)
+        return Made(earlier, reused=True)
     with draft(store, recipe) as work:
         outcome = stage.run(Job(settings, inputs, work.folder))
         reach("draft.written")
@@ -120,6 +114,19 @@ def make(
             kind=outcome.kind, data=outcome.data, feedback=outcome.feedback, notes=_notes(inputs), name=name
         )
     return Made(artifact, reused=False, damage=damage)
+
+
+def _find_sound(store: Store, recipe: Recipe) -> tuple[Artifact | None, str | None]:
+    """Return what the recipe led to before, if it is whole, and otherwise what is wrong with it."""
+    earlier = store.find(recipe.key)
+    if earlier is None:
+        return None, None
+    store.keep_young(earlier.id)
+    try:
+        require_sound(earlier.path, earlier.id)
+    except DamagedArtifactError as error:
+        return None, str(error)
+    return earlier, None
 
 
 def _identify(given: Input) -> str:

@@ -12,6 +12,8 @@ Nothing in here knows where the store lies, so it can be moved or copied as it i
 
 import contextlib
 import json
+import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -24,7 +26,6 @@ from prefline.pipeline import locks
 from prefline.pipeline.canonical import canonical_json, digest_bytes
 from prefline.pipeline.failpoints import reach
 from prefline.pipeline.filesystem import (
-    explaining,
     list_folder,
     make_folder,
     make_scratch_folder,
@@ -39,6 +40,7 @@ from prefline.pipeline.verification import read_manifest, require_sound
 LAYOUT = 1
 _FOLDERS = ("objects", "keys", "refs", "tmp", "trash")
 _ID = "sha256:"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHORTEST_PREFIX = 4
 
 
@@ -97,16 +99,16 @@ class Store:
                 if not (root / name).is_dir():  # copied by a tool that drops empty folders
                     make_folder(root / name)
             return store
-        with explaining(root):
-            root.mkdir(parents=True, exist_ok=True)
-            # What an interrupted creation left is fine to go on with; anything else is not ours.
-            strange = {entry.name for entry in root.iterdir()} - {*_FOLDERS, ".gitignore", "lock"}
-        if any(not name.startswith("store.json.") for name in strange):
+        for folder in reversed((root, *root.parents)):
+            if not folder.exists():
+                make_folder(folder)
+        # What an interrupted creation left is fine to go on with; anything else is not ours.
+        if {entry.name for entry in list_folder(root)} - {*_FOLDERS, ".gitignore"}:
             raise StoreError(f"{root} holds other things and is not a store: give a new folder with --store")
         for name in _FOLDERS:
             make_folder(root / name)
         for name, content in ((".gitignore", b"*\n"), ("store.json", canonical_json({"layout": LAYOUT}))):
-            replace_file(root / name, content, root / f"store.json.{secrets.token_hex(8)}")
+            replace_file(root / name, content, root / "tmp" / secrets.token_hex(8))
         return cls(root)
 
     # --- where things lie ---
@@ -134,7 +136,8 @@ class Store:
         """Yield the id of every artifact, in order."""
         for shard in self.entries("objects"):
             for folder in list_folder(shard):
-                yield _ID + folder.name
+                if _DIGEST.fullmatch(folder.name):  # systems leave files of their own in any folder
+                    yield _ID + folder.name
 
     def get(self, artifact_id: str) -> Artifact:
         """Return an artifact with its manifest read and checked, its files not looked at."""
@@ -188,6 +191,11 @@ class Store:
             before = self.names.all().get(f"{kind}/{name}")
             self.names.write(kind, name, artifact_id, scratch)
             return before
+
+    def keep_young(self, artifact_id: str) -> None:
+        """Let gc's time of grace begin again: somebody has just asked for this artifact."""
+        with contextlib.suppress(OSError):  # in a store that cannot be written there is no gc either
+            os.utime(self.folder_of(artifact_id) / MANIFEST)
 
     # --- work in progress ---
 

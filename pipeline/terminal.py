@@ -6,7 +6,7 @@ from typing import Any
 
 from prefline.pipeline.collection import Sweep
 from prefline.pipeline.drawing import short
-from prefline.pipeline.inspection import Inspection
+from prefline.pipeline.inspection import Checked, Inspection
 from prefline.pipeline.lineage import Difference, Explanation
 from prefline.pipeline.listing import Summary
 from prefline.pipeline.store import Artifact
@@ -107,14 +107,16 @@ def _format_difference(difference: Difference) -> str:
     return f"{difference.field}: {first} -> {second}"
 
 
-def format_inspection(report: Inspection) -> str:
-    """A line for each artifact, and one for each thing that is wrong."""
-    lines = [
-        f"{'damaged' if checked.faults else 'sound':<8} {short(checked.id)}  {checked.kind}\n"
-        + "".join(f"         {fault}\n" for fault in checked.faults)
-        for checked in report.artifacts
-    ]
-    lines += [f"broken   {fault}\n" for fault in report.store_faults]
+def format_checked(checked: Checked) -> str:
+    """A line for an artifact, and one for each thing that is wrong with it."""
+    lines = [f"{'damaged' if checked.faults else 'sound':<8} {short(checked.id)}  {checked.kind}\n"]
+    lines += [f"         {fault}\n" for fault in checked.faults]
+    return "".join(lines)
+
+
+def format_store(report: Inspection) -> str:
+    """What is wrong with a store beside its artifacts, and what is worth knowing."""
+    lines = [f"broken   {fault}\n" for fault in report.store_faults]
     lines += [f"note     {note}\n" for note in describe_notes(report)]
     return "".join(lines)
 

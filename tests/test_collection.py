@@ -1,5 +1,6 @@
 """gc takes only what nothing leads to, says so first, and gives back what it took by mistake."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -37,6 +38,13 @@ def test_what_is_young_stays_and_what_is_old_goes(store: Store, publish: Publish
     assert sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=7.1)).artifacts == [artifact.id]
     assert not store.has(artifact.id)
     assert store.find(artifact.manifest.key) is None
+
+
+def test_what_was_just_asked_for_is_young_again(store: Store, publish: Publish) -> None:
+    artifact = publish(store, {"a.txt": b"1"})
+    os.utime(artifact.path / "manifest.json", (0, 0))
+    publish(store, {"a.txt": b"1"})
+    assert not sweep_store(store, grace=DEFAULT_GRACE, now=now())
 
 
 def test_what_a_kept_artifact_was_made_from_stays(store: Store, publish: Publish) -> None:
@@ -96,9 +104,10 @@ def test_without_a_time_of_grace_nothing_waits_in_the_trash(store: Store, publis
 def test_leftovers_go_whatever_their_age(store: Store, publish: Publish) -> None:
     artifact = publish(store, {"a.txt": b"1"}, name="mine")
     (store.root / "tmp" / "0123456789abcdef").mkdir()
+    (store.root / "tmp" / "fedcba9876543210").write_bytes(b"left by the making of the store")
     (store.root / "keys" / f"{'0' * 64}.json").write_text("{}")
     sweep = sweep_store(store, grace=DEFAULT_GRACE, now=now())
-    assert (len(sweep.drafts), len(sweep.records), sweep.artifacts) == (1, 1, [])
+    assert (len(sweep.drafts), len(sweep.records), sweep.artifacts) == (2, 1, [])
     assert list((store.root / "tmp").iterdir()) == []
     assert store.find(artifact.manifest.key) == artifact
 

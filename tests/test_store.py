@@ -56,6 +56,13 @@ def test_a_reused_artifact_takes_the_new_name_as_well(store: Store, labels: Path
     assert store.names.all() == {"comparisons/one": first.id, "comparisons/two": first.id}
 
 
+def test_a_reused_artifact_is_young_again(store: Store, labels: Path) -> None:
+    artifact, _ = ingest(store, labels)
+    os.utime(artifact.path / "manifest.json", (0, 0))
+    ingest(store, labels)
+    assert (artifact.path / "manifest.json").stat().st_mtime > 0
+
+
 def test_an_artifact_is_found_by_name_by_id_and_by_the_beginning_of_its_id(store: Store, labels: Path) -> None:
     artifact, _ = ingest(store, labels, name="mine")
     digest = artifact.id.removeprefix("sha256:")
@@ -162,7 +169,8 @@ def test_a_newer_or_damaged_store_is_refused_by_name(store: Store) -> None:
 
 def test_a_store_half_made_by_a_process_that_died_is_completed(tmp_path: Path, labels: Path) -> None:
     (tmp_path / "half" / "objects").mkdir(parents=True)
-    (tmp_path / "half" / "store.json.0123456789abcdef").write_bytes(b"")
+    (tmp_path / "half" / "tmp").mkdir()
+    (tmp_path / "half" / "tmp" / "0123456789abcdef").write_bytes(b"")
     ingest(Store.create(tmp_path / "half"), labels)
     assert inspect(Store.open(tmp_path / "half"), [], quick=False).sound
 
