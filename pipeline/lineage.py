@@ -34,8 +34,15 @@ class Explanation:
     inputs: Mapping[str, "Explanation"] = field(default_factory=dict)
 
 
-def explain_difference(store: Store, first_id: str, second_id: str) -> Explanation:
-    """Compare two artifacts field by field, and the inputs in which they differ, all the way back."""
+def explain_difference(
+    store: Store, first_id: str, second_id: str, _explained: frozenset[tuple[str, str]] = frozenset()
+) -> Explanation:
+    """Compare two artifacts field by field, and the inputs in which they differ, all the way back.
+
+    An id does not cover the recipe, so forged manifests can be each other's inputs: a pair on the way
+    back that is being explained already is not explained again.
+    """
+    explained = _explained | {(first_id, second_id)}
     if first_id == second_id:
         return Explanation(first_id, second_id, "same artifact")
     first, second = store.get(first_id).manifest, store.get(second_id).manifest
@@ -51,8 +58,9 @@ def explain_difference(store: Store, first_id: str, second_id: str) -> Explanati
     inputs: dict[str, Explanation] = {}
     for difference in recipes:
         role = difference.field.removeprefix("inputs.")
-        if role != difference.field and store.has(str(difference.first)) and store.has(str(difference.second)):
-            inputs[role] = explain_difference(store, difference.first, difference.second)
+        pair = (str(difference.first), str(difference.second))
+        if role != difference.field and pair not in explained and all(store.has(source) for source in pair):
+            inputs[role] = explain_difference(store, *pair, explained)
     return Explanation(first_id, second_id, "other recipe", recipe=recipes, inputs=inputs)
 
 

@@ -66,6 +66,13 @@ class Remote:
             raise ManifestError(f"{self.shown_url}: {path}: describes {manifest.id}, not {artifact_id}")
         return manifest, raw
 
+    def holds(self, artifact_id: str) -> bool:
+        """Say whether an artifact is there; half a manifest, from a push that broke off, does not count."""
+        try:
+            return self.read_manifest(artifact_id) is not None
+        except ManifestError:
+            return False
+
     def upload(self, source: Path, path: str) -> None:
         """Copy a file there, and look whether all of it has arrived."""
         with self._explaining(f"writing {path}"):
@@ -116,7 +123,7 @@ def push(store: Store, artifact_id: str, remote: Remote, *, alone: bool, name: s
     for current in [artifact_id] if alone else _inputs_first(artifact_id, lambda name: _local_inputs(store, name)):
         if not store.has(current):
             say(f"{current} is not in this store and was left out")
-        elif remote.read_manifest(current):
+        elif remote.holds(current):
             say(f"{current} is there already")
         else:
             artifact = store.get_sound(current)
@@ -165,17 +172,18 @@ def _fetch(store: Store, remote: Remote, manifest: Manifest, raw: bytes, name: s
 
 
 def _inputs_first(artifact_id: str, inputs_of: Callable[[str], list[str]]) -> Iterator[str]:
-    """Yield an artifact after all that it was made from, each once."""
-    done: set[str] = set()
+    """Yield an artifact after all that it was made from, each once.
+
+    An id does not cover the recipe, so a forged manifest can name itself among its inputs.
+    """
+    entered: set[str] = set()
     pending = [(artifact_id, False)]
     while pending:
-        current, expanded = pending.pop()
-        if current in done:
-            continue
-        if expanded:
-            done.add(current)
+        current, inputs_done = pending.pop()
+        if inputs_done:
             yield current
-        else:
+        elif current not in entered:
+            entered.add(current)
             pending.append((current, True))
             pending += [(source, False) for source in inputs_of(current)]
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,9 +12,11 @@ import pytest
 
 from prefline.data.errors import UnknownArtifactError
 from prefline.pipeline import Artifact, Store, explain_difference, trace
+from prefline.pipeline.collection import sweep_store
 from prefline.pipeline.drawing import draw_dot, draw_text, short
 from prefline.pipeline.drawing_svg import draw_svg
 from prefline.pipeline.lineage import Difference
+from prefline.pipeline.remotes import Remote, pull, push
 from prefline.pipeline.terminal import format_explanation
 
 Publish = Callable[..., Artifact]
@@ -160,3 +163,20 @@ def test_an_input_left_elsewhere_is_drawn_as_absent(store: Store, chain: dict[st
         ("absent", "not in this store"),
         ("reward-model", "train-reward"),
     ]
+
+
+def test_forged_manifests_that_are_each_other_s_inputs_do_no_harm(
+    store: Store, publish: Publish, tmp_path: Path
+) -> None:
+    one, other = publish(store, {"a.txt": b"1"}, name="one"), publish(store, {"a.txt": b"2"})
+    for artifact, source in ((one, other), (other, one)):
+        recipe = artifact.manifest.recipe.model_copy(update={"inputs": {"before": source.id}})
+        forged = artifact.manifest.model_copy(update={"recipe": recipe, "key": recipe.key})
+        (artifact.path / "manifest.json").chmod(0o644)
+        (artifact.path / "manifest.json").write_bytes(forged.to_bytes())
+    assert len(trace(store, [one.id]).nodes) == 2
+    assert explain_difference(store, one.id, other.id).recipe == (Difference("inputs.before", other.id, one.id),)
+    push(store, one.id, Remote(f"file://{tmp_path}/remote"), alone=False, name=None, say=lambda _: None)
+    pull(Store.create(tmp_path / "other"), one.id, Remote(f"file://{tmp_path}/remote"), alone=False, name=None,
+         say=lambda _: None)  # fmt: skip
+    assert not sweep_store(store, grace=timedelta(0), now=datetime.now(UTC)).artifacts

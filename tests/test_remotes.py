@@ -114,6 +114,19 @@ def test_a_push_that_broke_off_shows_nothing_and_is_completed_by_the_next(
     assert other.has(policy.id)
 
 
+def test_half_a_manifest_left_there_by_a_push_is_replaced_by_the_next(
+    store: Store, other: Store, policy: Artifact, remote: Remote
+) -> None:
+    send(store, policy, remote)
+    path = f"{remote.folder_of(policy.id)}/manifest.json"
+    remote.files.pipe_file(path, remote.files.cat_file(path)[:100])
+    with pytest.raises(ManifestError, match="not JSON"):
+        fetch(other, "best", remote)
+    send(store, policy, remote)
+    fetch(other, "best", remote)
+    assert inspect(other, [], quick=False).sound
+
+
 @pytest.mark.parametrize("content", [b"x", b"", b"22"])
 def test_what_is_damaged_there_is_refused_on_arrival(
     store: Store, other: Store, policy: Artifact, remote: Remote, content: bytes
