@@ -4,6 +4,7 @@ What is taken goes to the trash first and is erased by a later sweep, so that a 
 change of mind costs nothing.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from prefline.data.errors import (
+    ArtifactError,
     ConfigError,
     DamagedArtifactError,
     ManifestError,
@@ -58,7 +60,7 @@ def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     """Say what a sweep would take away, changing nothing."""
     sweep = Sweep(grace)
     ids = list(store.ids())
-    named = [name for name in store.names.all().values() if store.has(name)]
+    named = list(store.names.all().values())
     young = [name for name in ids if _is_young(store.folder_of(name) / MANIFEST, grace, now)]
     live, sweep.drafts = _look_at_drafts(store)
     kept = _with_ancestors(store, [*named, *young, *live])
@@ -97,7 +99,7 @@ def sweep_store(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
             remove_file(record)
     for path in [*doomed, *sweep.drafts]:
         reach("gc.erasing")
-        with explaining(path):
+        with explaining(path), contextlib.suppress(FileNotFoundError):  # another gc may be erasing it too
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return sweep
 
@@ -165,23 +167,23 @@ def _look_at_drafts(store: Store) -> tuple[list[str], list[Path]]:
     return inputs, dead
 
 
-def _with_ancestors(store: Store, ids: Iterable[str]) -> set[str]:
-    """Return the ids with all that they were made from, as far as it is here."""
+def _with_ancestors(store: Store, roots: Iterable[str]) -> set[str]:
+    """Return the roots with all that they were made from, as far as it is here."""
     reached: set[str] = set()
-    pending = list(ids)
+    pending = list(dict.fromkeys(roots))
+    required = set(pending)  # an input may be elsewhere, a root may not
     while pending:
         artifact_id = pending.pop()
-        if artifact_id in reached or not store.has(artifact_id):
+        if artifact_id in reached or (artifact_id not in required and not store.folder_of(artifact_id).exists()):
             continue
         reached.add(artifact_id)
         try:
-            manifest = store.get(artifact_id).manifest
-        except ManifestError as error:
+            pending += store.get(artifact_id).manifest.artifact_inputs
+        except ArtifactError as error:
             raise DamagedArtifactError(
                 f"gc stopped, nothing was changed: it cannot tell what {artifact_id} was made from ({error}). "
                 "Make it again, pull a sound copy, or remove its name"
             ) from None
-        pending += manifest.artifact_inputs
     return reached
 
 

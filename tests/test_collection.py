@@ -1,6 +1,7 @@
 """gc takes only what nothing leads to, says so first, and gives back what it took by mistake."""
 
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -85,11 +86,30 @@ def test_half_erased_trash_is_never_brought_back(store: Store, publish: Publish)
     assert not store.has(artifact.id)
 
 
-def test_gc_stops_where_it_cannot_tell_what_a_kept_artifact_was_made_from(store: Store, publish: Publish) -> None:
+@pytest.mark.parametrize(
+    ("victim", "damage"),
+    [
+        ("named", "emptied"),
+        ("named", "missing"),
+        ("named", "all of it missing"),
+        ("between", "emptied"),
+        ("between", "missing"),
+    ],
+)
+def test_gc_stops_where_it_cannot_tell_what_a_kept_artifact_was_made_from(
+    store: Store, publish: Publish, victim: str, damage: str
+) -> None:
     first = publish(store, {"a.txt": b"1"})
-    second = publish(store, {"a.txt": b"2"}, inputs={"before": first.id}, name="mine")
-    (second.path / "manifest.json").chmod(0o644)
-    (second.path / "manifest.json").write_text("{}")
+    between = publish(store, {"a.txt": b"2"}, inputs={"before": first.id})
+    named = publish(store, {"a.txt": b"3"}, inputs={"before": between.id}, name="mine")
+    path = (named if victim == "named" else between).path
+    if damage == "emptied":
+        (path / "manifest.json").chmod(0o644)
+        (path / "manifest.json").write_text("{}")
+    elif damage == "missing":
+        (path / "manifest.json").unlink()
+    else:
+        shutil.rmtree(path)
     with pytest.raises(DamagedArtifactError, match="gc stopped, nothing was changed"):
         sweep_store(store, grace=NONE, now=now())
     assert store.has(first.id)
