@@ -24,7 +24,7 @@ from prefline.data.errors import (
 )
 from prefline.pipeline import locks
 from prefline.pipeline.failpoints import reach
-from prefline.pipeline.filesystem import explaining, make_folder, remove_file, rename, replace_file
+from prefline.pipeline.filesystem import explaining, make_folder, remove_file, rename, replace_file, sync_folder
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.naming import MANIFEST
 from prefline.pipeline.store import Store
@@ -95,6 +95,9 @@ def sweep_store(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
             reach("gc.moved")
             if sweep.erases_at_once:
                 doomed.append(_mark_for_erasing(moved))
+        # Before anything is erased, or a power cut could bring back a folder without its files.
+        for folder in (store.root / "trash", *{store.folder_of(artifact_id).parent for artifact_id in sweep.artifacts}):
+            sync_folder(folder)
         for record in sweep.records:
             remove_file(record)
     for path in [*doomed, *sweep.drafts]:
@@ -123,6 +126,7 @@ def restore(store: Store, text: str) -> str:
         make_folder(target.parent)
         if not rename(sound[0], target):
             raise StoreError(f"{artifact_id} is in the store already")
+        sync_folder(target.parent)
         manifest = read_manifest(target)
         record = store.record_of(manifest.key)
         if not record.exists():

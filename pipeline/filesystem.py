@@ -45,7 +45,10 @@ def explain(error: OSError, path: Path) -> str:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return f"{reason}: close other programs or raise the limit (`ulimit -n`), then run the same command again"
     if error.errno == errno.EIO:
-        return f"{reason}: the disk failed. Nothing was published; check the disk, then run the same command again"
+        return (
+            f"{reason}: the disk failed. What was published before is untouched; "
+            "check the disk, then run the same command again"
+        )
     return reason
 
 
@@ -60,11 +63,10 @@ def _free_space(path: Path) -> str:
 class _NewFile(io.RawIOBase):
     """A file that did not exist, whose every failing call names it."""
 
-    def __init__(self, path: Path) -> None:
-        with explaining(path):
-            self._descriptor = os.open(path, _NEW_FILE, 0o666)
+    def __init__(self, path: Path, descriptor: int) -> None:
         self.name = str(path)
         self._path = path
+        self._descriptor = descriptor
 
     def writable(self) -> bool:
         return True
@@ -80,13 +82,16 @@ class _NewFile(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             super().close()
-            os.close(self._descriptor)
+            with explaining(self._path):
+                os.close(self._descriptor)
 
 
 @contextlib.contextmanager
 def create_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that must not exist yet, for writing bytes. Publishing syncs it later."""
-    with io.BufferedWriter(_NewFile(path), 1 << 20) as stream:
+    with explaining(path):
+        descriptor = os.open(path, _NEW_FILE, 0o666)
+    with io.BufferedWriter(_NewFile(path, descriptor), 1 << 20) as stream:
         yield cast("BinaryIO", stream)
 
 
@@ -169,18 +174,17 @@ def open_to_read(path: Path) -> int:
 
 def sync_file(path: Path) -> None:
     """Wait until a file that somebody else wrote is on the disk."""
-    descriptor = open_to_read(path)
-    try:
-        with explaining(path):
-            _sync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync_path(path, _READ)
 
 
 def sync_folder(path: Path) -> None:
     """Wait until the entries of a folder (new names, renames) are on the disk."""
+    _sync_path(path, _FOLDER)
+
+
+def _sync_path(path: Path, flags: int) -> None:
     with explaining(path):
-        descriptor = os.open(path, _FOLDER)
+        descriptor = os.open(path, flags)
         try:
             _sync(descriptor)
         finally:

@@ -30,6 +30,7 @@ from prefline.pipeline.filesystem import (
     make_folder,
     make_scratch_folder,
     replace_file,
+    sync_folder,
     write_file,
 )
 from prefline.pipeline.manifest import Manifest
@@ -95,12 +96,13 @@ class Store:
         root = Path(root)
         if (root / "store.json").exists():
             store = cls.open(root)
+            sync_folder(root)  # whoever made the store may not have come to that
             for name in _FOLDERS:
                 if not (root / name).is_dir():  # copied by a tool that drops empty folders
                     make_folder(root / name)
             return store
         for folder in reversed((root, *root.parents)):
-            if not folder.exists():
+            if folder == root or not folder.exists():
                 make_folder(folder)
         # What an interrupted creation left is fine to go on with; anything else is not ours.
         if {entry.name for entry in list_folder(root)} - {*_FOLDERS, ".gitignore"}:
@@ -216,6 +218,7 @@ class Store:
                     if not self.has(artifact_id):
                         raise UnknownArtifactError(f"no artifact {artifact_id} in {self.root}")
                 make_scratch_folder(folder)
+                held.callback(shutil.rmtree, folder, ignore_errors=True)  # if it cannot be locked
                 held.enter_context(locks.exclusive(folder / "lock"))
                 # Removed while the lock is still held; what cannot be removed is left to gc.
                 held.callback(shutil.rmtree, folder, ignore_errors=True)
