@@ -102,8 +102,7 @@ def sweep_store(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
             remove_file(record)
     for path in [*doomed, *sweep.drafts]:
         reach("gc.erasing")
-        with explaining(path), contextlib.suppress(FileNotFoundError):  # another gc may be erasing it too
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _erase(path)
     return sweep
 
 
@@ -217,6 +216,16 @@ def _mark_for_erasing(path: Path) -> Path:
     doomed = path.with_name(path.name + _ERASING)
     rename(path, doomed)
     return doomed
+
+
+def _erase(path: Path) -> None:
+    """Erase whatever lies there, as often as it takes: another gc may be erasing it too."""
+    while os.path.lexists(path):
+        with explaining(path), contextlib.suppress(FileNotFoundError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _size_of(folder: Path) -> int:

@@ -7,6 +7,7 @@ the same artifact.
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -137,6 +138,7 @@ def _put_for_damaged(store: Store, folder: Path, manifest: Manifest) -> None:
     """Put the artifact in the place of a damaged one, which goes to the trash for inspection."""
     if not _put(store, folder, manifest):
         target = store.folder_of(manifest.id)
+        os.utime(target, follow_symlinks=False)  # the time of grace begins
         rename(target, store.root / "trash" / f"{target.name}.{folder.parent.name}")
         _put(store, folder, manifest)
 

@@ -1,6 +1,7 @@
 """What a stage is, and how one is run: the same recipe is never made twice, and inputs are verified first."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,5 +136,10 @@ def _identify(given: Input) -> str:
 
 def _notes(inputs: Mapping[str, Input]) -> dict[str, Any]:
     """Remember what files were called, for people; where they lay is nobody's business."""
-    files = {role: given.path.name for role, given in inputs.items() if isinstance(given, SourceFile)}
+    files = {
+        # A name may hold bytes that are no text in this locale.
+        role: os.fsencode(given.path.name).decode(errors="replace")
+        for role, given in inputs.items()
+        if isinstance(given, SourceFile)
+    }
     return {"sources": files} if files else {}

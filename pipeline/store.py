@@ -104,8 +104,8 @@ class Store:
         for folder in reversed((root, *root.parents)):
             if folder == root or not folder.exists():
                 make_folder(folder)
-        # What an interrupted creation left is fine to go on with; anything else is not ours.
-        if {entry.name for entry in list_folder(root)} - {*_FOLDERS, ".gitignore"}:
+        # What an interrupted creation left, or another process is making, is fine to go on with.
+        if {entry.name for entry in list_folder(root)} - {*_FOLDERS, ".gitignore", "store.json", "lock"}:
             raise StoreError(f"{root} holds other things and is not a store: give a new folder with --store")
         for name in _FOLDERS:
             make_folder(root / name)
