@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from prefline.data.errors import DataError, did_you_mean
+from prefline.data.errors import DataError
 from prefline.data.strict_json import type_name
+from prefline.data.wording import did_you_mean, shorten
 
 _FIELDS = ("prompt", "responses", "best")
 
@@ -21,6 +22,8 @@ class Comparison:
         """Refuse what no stage could learn from."""
         if not isinstance(self.prompt, str):
             raise DataError(f"'prompt' must be a string, found {type_name(self.prompt)}")
+        if not isinstance(self.responses, tuple):
+            raise DataError(f"'responses' must be a tuple of strings, found {type(self.responses).__name__}")
         for index, response in enumerate(self.responses):
             if not isinstance(response, str):
                 raise DataError(f"'responses[{index}]' must be a string, found {type_name(response)}")
@@ -37,9 +40,9 @@ class Comparison:
         """Read a parsed row of the native layout: exactly `prompt`, `responses` and `best`."""
         if not isinstance(row, dict):
             raise DataError(f"a row must be an object, found {type_name(row)}")
-        for name in row:
-            if name not in _FIELDS:
-                raise DataError(f"unknown key {name!r}{did_you_mean(name, _FIELDS)}")
+        unknown = [f"{shorten(name)!r}{did_you_mean(name, _FIELDS)}" for name in row if name not in _FIELDS]
+        if unknown:
+            raise DataError(f"unknown key {', '.join(unknown)}")
         for name in _FIELDS:
             if name not in row:
                 raise DataError(f"{name!r} is missing")

@@ -5,7 +5,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from prefline.data.errors import ConfigError, did_you_mean
+from prefline.data.errors import ConfigError
+from prefline.data.wording import did_you_mean, shorten
 
 
 class Config(BaseModel):
@@ -33,7 +34,7 @@ def describe_problems(model: type[BaseModel], error: ValidationError) -> list[st
         elif problem["type"] == "missing":
             lines.append(f"{where!r} is missing")
         else:
-            lines.append(f"{where or 'value'}: {problem['msg']}, found {_shorten(problem['input'])}")
+            lines.append(f"{where or 'value'}: {problem['msg']}, found {shorten(repr(problem['input']))}")
     return lines
 
 
@@ -57,8 +58,3 @@ def _names_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> li
             return []
         model = models[0]
     return list(model.model_fields)
-
-
-def _shorten(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -12,9 +12,6 @@ PreflineError               caught by the command line: one line on stderr, exit
 A message says what was expected, what was found, where, and what to do about it.
 """
 
-import difflib
-from collections.abc import Iterable
-
 
 class PreflineError(Exception):
     """Base of all errors that are the user's to mend rather than ours."""
@@ -46,9 +43,3 @@ class ManifestError(ArtifactError):
 
 class DamagedArtifactError(ArtifactError):
     """The bytes of an artifact are not the ones its manifest promises."""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " (did you mean 'x'?)" for the known name nearest to `name`, or "" where none is near."""
-    nearest = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {nearest[0]!r}?)" if nearest else ""

@@ -35,6 +35,20 @@ def read_native(lines: Iterable[bytes]) -> Iterator[Comparison | Rejection]:
             yield Rejection(number, str(error), line)
 
 
+def recognize(start: bytes) -> str | None:
+    """Say what a file is by its first bytes, if it is something else that people often have."""
+    if start.startswith(b"\x1f\x8b"):
+        return "this is a gzip file: gunzip it first"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff", b"\0")) or start[1:2] == b"\0":
+        return "this is UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8"
+    text = start.removeprefix(_BOM).lstrip()
+    if text.startswith((b"[", b"{\n", b"{\r")):
+        return "this is one JSON document rather than one a line: jq -c '.[]' FILE > FILE.jsonl makes lines of an array"
+    if text[:1] not in (b"{", b"") and b"," in text.partition(b"\n")[0]:
+        return "this looks like CSV: each line must be a JSON object"
+    return None
+
+
 def write_native(comparison: Comparison) -> bytes:
     """Return the line that `read_native` reads back as the same comparison."""
     return json.dumps(comparison.to_row(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

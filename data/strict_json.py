@@ -8,6 +8,7 @@ import json
 from typing import Never
 
 from prefline.data.errors import DataError
+from prefline.data.wording import shorten
 
 _TYPE_NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
 
@@ -22,11 +23,11 @@ def parse_json(raw: bytes) -> object:
         value = json.loads(text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
-        raise DataError(f"not JSON: {error.msg} at {place}") from None
+        raise DataError(f"not JSON: {error.msg.removesuffix(' at')} at {place}") from None
     except RecursionError:
         raise DataError("not acceptable JSON: nested too deeply") from None
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise DataError(f"not acceptable JSON: {error}") from None
+    except ValueError:
+        raise DataError("not acceptable JSON: a number of more digits than Python converts") from None
     # Only an escape can bring in half a pair, so text without one needs no second look.
     if "\\u" in text:
         _refuse_lone_surrogates(value)
@@ -43,7 +44,7 @@ def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise DataError(f"not acceptable JSON: the key {twice!r} appears twice in one object")
+        raise DataError(f"not acceptable JSON: the key {shorten(twice)!r} appears twice in one object")
     return result
 
 

@@ -19,10 +19,11 @@ def ingest(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Check a file of comparisons, row by row, and make it an artifact."""
+    from prefline.data.wording import count
     from prefline.pipeline.ingest import INGEST
     from prefline.pipeline.stages import SourceFile, make
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import count, say
+    from prefline.pipeline.terminal import say
 
     source = SourceFile.read(file)
     made = make(

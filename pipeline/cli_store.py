@@ -199,8 +199,9 @@ def push(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Copy an artifact, and what it was made from, to a remote."""
-    from prefline.pipeline import remotes
+    from prefline.pipeline.copying import push as copy_there
     from prefline.pipeline.names import short_name
+    from prefline.pipeline.remotes import Remote
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import say
 
@@ -208,7 +209,7 @@ def push(
     artifact_id = opened.resolve(artifact)
     named = opened.names.find(artifact)
     name = short_name(named[0]) if named else None
-    remotes.push(opened, artifact_id, remotes.Remote(url), alone=alone, name=name, say=say)
+    copy_there(opened, artifact_id, Remote(url), alone=alone, name=name, say=say)
     print(artifact_id)
 
 
@@ -219,13 +220,14 @@ def pull(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Copy an artifact, and what it was made from, from a remote, and verify it."""
-    from prefline.pipeline import remotes
+    from prefline.pipeline.copying import pull as copy_here
+    from prefline.pipeline.remotes import Remote
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import say
 
-    remote = remotes.Remote(url)
+    remote = Remote(url)
     artifact_id, name = remote.resolve(artifact)
-    remotes.pull(Store.create(store), artifact_id, remote, alone=alone, name=name, say=say)
+    copy_here(Store.create(store), artifact_id, remote, alone=alone, name=name, say=say)
     print(artifact_id)
 
 

@@ -41,7 +41,7 @@ def explain(error: OSError, path: Path) -> str:
             "and run the same command again; what was published before is untouched"
         )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{reason}: the store cannot be written. Give another one with --store, or make this one writable"
+        return f"{reason}: this place cannot be written. Make it writable, or choose another (a store with --store)"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return f"{reason}: close other programs or raise the limit (`ulimit -n`), then run the same command again"
     if error.errno == errno.EIO:

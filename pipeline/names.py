@@ -4,11 +4,13 @@ A name is written as kind/name where several kinds use it, and as name alone whe
 """
 
 import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from prefline.data.errors import UnknownArtifactError, did_you_mean
-from prefline.pipeline.filesystem import list_folder, make_folder, remove_file, replace_file
-from prefline.pipeline.naming import parse_id_line
+from prefline.data.errors import StoreError, UnknownArtifactError
+from prefline.data.wording import did_you_mean
+from prefline.pipeline.filesystem import explain, list_folder, make_folder, remove_file, replace_file
+from prefline.pipeline.naming import is_name, parse_id_line
 
 
 class Names:
@@ -19,30 +21,29 @@ class Names:
         self.folder = folder
 
     def files(self) -> list[Path]:
-        """Return the file behind every name."""
-        return [path for kind in list_folder(self.folder) for path in list_folder(kind)]
+        """Return the file behind every name. Systems leave files of their own in any folder: those are no names."""
+        return [path for kind in list_folder(self.folder) for path in list_folder(kind) if is_name(path.name)]
 
     def all(self) -> dict[str, str]:
         """Return the id behind every name, the names written as kind/name.
 
-        A name that cannot be read is never passed over: what it keeps would be lost.
+        A name that cannot be read is not passed over here: what it keeps would be lost.
         """
-        names: dict[str, str] = {}
-        for path in self.files():
-            with contextlib.suppress(FileNotFoundError):  # removed since it was listed
-                names[f"{path.parent.name}/{path.name}"] = parse_id_line(path.read_bytes(), path)
-        return names
+        return dict(self._read(self.files()))
 
     def by_id(self) -> dict[str, tuple[str, ...]]:
         """Return the names of every artifact that has some, without their kinds."""
         result: dict[str, tuple[str, ...]] = {}
-        for full, artifact_id in self.all().items():
-            result[artifact_id] = (*result.get(artifact_id, ()), short_name(full))
+        for path in self.files():
+            with contextlib.suppress(StoreError):  # `verify` names those that cannot be read
+                for full, artifact_id in self._read([path]):
+                    result[artifact_id] = (*result.get(artifact_id, ()), short_name(full))
         return result
 
     def find(self, text: str) -> tuple[str, str] | None:
         """Return the full name and the id that a text means, or None where it is no name."""
-        found = [(full, artifact_id) for full, artifact_id in self.all().items() if text in (full, short_name(full))]
+        meant = [path for path in self.files() if text in (path.name, f"{path.parent.name}/{path.name}")]
+        found = list(self._read(meant))
         if len({artifact_id for _, artifact_id in found}) > 1:
             choices = ", ".join(full for full, _ in found)
             raise UnknownArtifactError(f"{text!r} names several artifacts; say which: {choices}")
@@ -50,7 +51,17 @@ class Names:
 
     def suggest(self, text: str) -> str:
         """Return " (did you mean ...?)" for the nearest name, or nothing."""
-        return did_you_mean(text, [short_name(full) for full in self.all()])
+        return did_you_mean(text, [path.name for path in self.files()])
+
+    def _read(self, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
+        for path in paths:
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue  # removed since it was listed
+            except OSError as error:
+                raise StoreError(f"{path}: {explain(error, path)}") from error
+            yield f"{path.parent.name}/{path.name}", parse_id_line(content, path)
 
     def write(self, kind: str, name: str, artifact_id: str, scratch: Path) -> None:
         """Point a name to an artifact. The caller holds the store's lock and lends a scratch folder."""

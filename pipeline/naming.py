@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import PurePosixPath
 
 from prefline.data.errors import ArtifactError, StoreError
+from prefline.data.wording import INVISIBLE
 
 MANIFEST = "manifest.json"
 
@@ -12,6 +13,7 @@ MANIFEST = "manifest.json"
 SAFE_SUFFIXES = (".html", ".jinja", ".json", ".jsonl", ".md", ".parquet", ".safetensors", ".svg", ".txt")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGITS = re.compile(r"[0-9a-f]{4,64}")
 _ID_LINE = re.compile(rb"(sha256:[0-9a-f]{64})\n?")
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,49}")
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
@@ -43,8 +45,7 @@ def _problem_with_part(part: str) -> str | None:
         return f"the part {part!r} leads elsewhere"
     if any(character in '\\:*?"<>|' for character in part):
         return f"the part {part!r} has a character that other systems do not allow"
-    # Cc control, Cf invisible (bidi overrides among them), Cs lone surrogates, Zl/Zp line ends
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in part):
+    if any(unicodedata.category(character) in INVISIBLE for character in part):
         return f"the part {part!r} has a control or an invisible character"
     if part[-1] in ". " or part.split(".", maxsplit=1)[0].casefold() in _WINDOWS_DEVICES:
         return f"the part {part!r} is a name that Windows cannot hold"
@@ -61,9 +62,21 @@ def check_kind(kind: str) -> None:
         raise ArtifactError(f"{kind!r} is not a kind of artifact: expected lower case letters, digits, hyphens")
 
 
+def is_name(name: str) -> bool:
+    """Say whether something can be a name."""
+    return _NAME.fullmatch(name) is not None and not is_id_prefix(name)
+
+
+def is_id_prefix(text: str) -> bool:
+    """Say whether something can be an id without its sha256:, or the beginning of one."""
+    return _DIGITS.fullmatch(text) is not None
+
+
 def check_name(name: str) -> None:
     """A name must be typed without quotes in any shell and cannot be taken for a path or an id."""
-    if not _NAME.fullmatch(name):
+    if is_id_prefix(name):
+        raise StoreError(f"{name!r} cannot be a name: it could be taken for the beginning of an id")
+    if not is_name(name):
         raise StoreError(
             f"{name!r} cannot be a name: expected letters, digits, '.', '_' and '-', "
             "the first a letter or a digit, 100 characters at most"

@@ -1,28 +1,17 @@
-"""Copies of artifacts elsewhere, at any URL that fsspec knows.
-
-A remote is laid out as a store is. Inputs are copied before what was made from them, the files of
-an artifact before its manifest, and a name last, so that a copy that stopped half-way shows nothing
-incomplete and the same command goes on where it stopped.
-"""
+"""A place that artifacts are copied to and from, at any URL that fsspec knows. It is laid out as a store is."""
 
 import contextlib
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from fsspec.core import url_to_fs
 
-from prefline.data.errors import DamagedArtifactError, ManifestError, StoreError, UnknownArtifactError
-from prefline.pipeline.canonical import canonical_json
-from prefline.pipeline.filesystem import explaining
-from prefline.pipeline.hashing import hash_and_sync
-from prefline.pipeline.manifest import Manifest
-from prefline.pipeline.naming import MANIFEST, check_name, parse_id_line
-from prefline.pipeline.publishing import install, publishable_files
-from prefline.pipeline.store import LAYOUT, Store
-
-Say = Callable[[str], None]
+from prefline.data.errors import ManifestError, PreflineError, StoreError, UnknownArtifactError
+from prefline.data.wording import shorten
+from prefline.pipeline.manifest import File, Manifest
+from prefline.pipeline.naming import MANIFEST, is_id_prefix, is_name, parse_id_line
+from prefline.pipeline.places import check_url, without_credentials
 
 
 class Remote:
@@ -30,7 +19,9 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         """Connect; the URL may carry a password, which is never shown again."""
-        self.shown_url = _without_credentials(url)
+        check_url(url)
+        self._url = url
+        self.shown_url = without_credentials(url)
         with self._explaining("opening"):
             self.files, self.root = url_to_fs(url)
 
@@ -38,8 +29,14 @@ class Remote:
     def _explaining(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError, ImportError) as error:
-            raise StoreError(f"{self.shown_url}: {doing} failed: {error}") from error
+        except PreflineError:
+            raise
+        except ImportError as error:
+            raise StoreError(f"{self.shown_url}: {error}. Install that package with pip, then try again") from error
+        except Exception as error:
+            said = getattr(error, "strerror", None) or str(error).replace(self._url, self.shown_url)
+            reason = shorten(" ".join(said.split()), 300)
+            raise StoreError(f"{self.shown_url}: {doing} failed: {type(error).__name__}: {reason}") from error
 
     def path(self, *parts: str) -> str:
         """Return a path below the root, as the file system behind the URL writes it."""
@@ -67,11 +64,31 @@ class Remote:
         return manifest, raw
 
     def holds(self, artifact_id: str) -> bool:
-        """Say whether an artifact is there; half a manifest, from a push that broke off, does not count."""
+        """Say whether an artifact is there, by its manifest and by the sizes of its files."""
         try:
-            return self.read_manifest(artifact_id) is not None
+            found = self.read_manifest(artifact_id)
         except ManifestError:
-            return False
+            return False  # half a manifest, from a push that broke off
+        return found is not None and all(self._has_size(artifact_id, file) for file in found[0].files)
+
+    def _has_size(self, artifact_id: str, file: File) -> bool:
+        path = posixpath.join(self.folder_of(artifact_id), file.path)
+        with self._explaining(f"looking at {path}"):
+            try:
+                return self.files.size(path) == file.size
+            except FileNotFoundError:
+                return False
+
+    def check_place(self) -> None:
+        """Refuse to push into a folder that holds other things."""
+        with self._explaining("listing"):
+            try:
+                found = {posixpath.basename(str(path).rstrip("/")) for path in self.files.ls(self.root, detail=False)}
+            except FileNotFoundError:
+                return
+        # What a push that broke off left is fine to go on with.
+        if found - {"objects", "refs"} and "store.json" not in found:
+            raise StoreError(f"{self.shown_url} holds other things and is not a store: give a new folder")
 
     def upload(self, source: Path, path: str) -> None:
         """Copy a file there, and look whether all of it has arrived."""
@@ -89,6 +106,17 @@ class Remote:
             self.files.makedirs(posixpath.dirname(path), exist_ok=True)
             self.files.pipe_file(path, content)
 
+    def write_name(self, kind: str, name: str, artifact_id: str) -> str | None:
+        """Point a name there to an artifact, and return what it meant before."""
+        path = self.path("refs", kind, name)
+        with self._explaining(f"reading {path}"):
+            try:
+                before = self.files.cat_file(path).decode(errors="replace").strip()
+            except FileNotFoundError:
+                before = None
+        self.write(path, f"{artifact_id}\n".encode())
+        return before
+
     def download(self, path: str, target: Path) -> None:
         """Copy a file here."""
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,8 +126,8 @@ class Remote:
     def resolve(self, text: str) -> tuple[str, str | None]:
         """Return the id that a person means, and the name if it was meant by one."""
         parts = text.removeprefix("sha256:").split("/")
-        for part in parts:
-            check_name(part)  # no pattern and no way out of the folder
+        if not all(is_name(part) or is_id_prefix(part) for part in parts):  # no pattern, and no way out of the folder
+            raise UnknownArtifactError(f"{text!r} is no id and no name")
         with self._explaining("listing"):
             self.files.invalidate_cache()
             pattern = self.path("refs", *(["*", *parts] if len(parts) == 1 else parts))
@@ -116,88 +144,3 @@ class Remote:
             return f"sha256:{posixpath.basename(folders[0])}", None
         what = "means several artifacts" if refs or folders else "is no id and no name"
         raise UnknownArtifactError(f"{text!r} {what} at {self.shown_url}")
-
-
-def push(store: Store, artifact_id: str, remote: Remote, *, alone: bool, name: str | None, say: Say) -> None:
-    """Copy an artifact, and unless `alone` all that it was made from, to a remote."""
-    for current in [artifact_id] if alone else _inputs_first(artifact_id, lambda name: _local_inputs(store, name)):
-        if not store.has(current):
-            say(f"{current} is not in this store and was left out")
-        elif remote.holds(current):
-            say(f"{current} is there already")
-        else:
-            artifact = store.get_sound(current)
-            for file in artifact.manifest.files:
-                remote.upload(artifact.path / file.path, posixpath.join(remote.folder_of(current), file.path))
-            remote.upload(artifact.path / MANIFEST, posixpath.join(remote.folder_of(current), MANIFEST))
-            say(f"{current} pushed: {len(artifact.manifest.files)} files, {artifact.manifest.size:,} bytes")
-    remote.write(remote.path("store.json"), canonical_json({"layout": LAYOUT}))
-    if name is not None:
-        kind = store.get(artifact_id).manifest.kind
-        remote.write(remote.path("refs", kind, name), f"{artifact_id}\n".encode())
-
-
-def pull(store: Store, artifact_id: str, remote: Remote, *, alone: bool, name: str | None, say: Say) -> None:
-    """Copy an artifact, and unless `alone` all that it was made from, from a remote, and verify it."""
-    for current in [artifact_id] if alone else _inputs_first(artifact_id, lambda name: _remote_inputs(remote, name)):
-        if store.has(current) and current != artifact_id:
-            say(f"{current} is here already")
-            continue
-        found = remote.read_manifest(current)
-        if found is None and current == artifact_id:
-            raise UnknownArtifactError(f"no artifact {artifact_id} at {remote.shown_url}")
-        if found is None:
-            say(f"{current} is not at {remote.shown_url} and was left out")
-            continue
-        _fetch(store, remote, *found, name if current == artifact_id else None)
-        say(f"{current} pulled: {len(found[0].files)} files, {found[0].size:,} bytes, verified")
-
-
-def _fetch(store: Store, remote: Remote, manifest: Manifest, raw: bytes, name: str | None) -> None:
-    with store.staging() as scratch:
-        folder = scratch / "artifact"
-        with explaining(folder):
-            folder.mkdir()
-        for file in manifest.files:  # their paths were checked when the manifest was parsed
-            remote.download(posixpath.join(remote.folder_of(manifest.id), file.path), folder / file.path)
-        arrived = {file.path: file for file in hash_and_sync(folder, publishable_files(folder))}
-        for promised in manifest.files:
-            file = arrived[promised.path]
-            if file != promised:
-                raise DamagedArtifactError(
-                    f"{remote.shown_url}: {file.path} of {manifest.id} is damaged there: {file.size} bytes with "
-                    f"sha256 {file.sha256}, expected {promised.size} with {promised.sha256}. Nothing was kept of it"
-                )
-        install(store, folder, manifest, raw, name)
-
-
-def _inputs_first(artifact_id: str, inputs_of: Callable[[str], list[str]]) -> Iterator[str]:
-    """Yield an artifact after all that it was made from, each once.
-
-    An id does not cover the recipe, so a forged manifest can name itself among its inputs.
-    """
-    entered: set[str] = set()
-    pending = [(artifact_id, False)]
-    while pending:
-        current, inputs_done = pending.pop()
-        if inputs_done:
-            yield current
-        elif current not in entered:
-            entered.add(current)
-            pending.append((current, True))
-            pending += [(source, False) for source in inputs_of(current)]
-
-
-def _local_inputs(store: Store, artifact_id: str) -> list[str]:
-    return store.get(artifact_id).manifest.artifact_inputs if store.has(artifact_id) else []
-
-
-def _remote_inputs(remote: Remote, artifact_id: str) -> list[str]:
-    found = remote.read_manifest(artifact_id)
-    return found[0].artifact_inputs if found else []
-
-
-def _without_credentials(url: str) -> str:
-    """Drop the user and the password of a URL, and what follows its path: tokens live there too."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -11,7 +11,6 @@ Nothing in here knows where the store lies, so it can be moved or copied as it i
 """
 
 import contextlib
-import json
 import os
 import re
 import secrets
@@ -21,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from prefline.data.errors import ManifestError, StoreError, UnknownArtifactError
+from prefline.data.errors import DataError, ManifestError, StoreError, UnknownArtifactError
+from prefline.data.strict_json import parse_json
 from prefline.pipeline import locks
 from prefline.pipeline.canonical import canonical_json, digest_bytes
 from prefline.pipeline.failpoints import reach
 from prefline.pipeline.filesystem import (
+    explain,
     list_folder,
     make_folder,
     make_scratch_folder,
@@ -36,6 +37,7 @@ from prefline.pipeline.filesystem import (
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.names import Names
 from prefline.pipeline.naming import MANIFEST, check_name
+from prefline.pipeline.places import STORE_MARKER, describe_missing, local_folder
 from prefline.pipeline.verification import read_manifest, require_sound
 
 LAYOUT = 1
@@ -75,17 +77,19 @@ class Store:
     @classmethod
     def open(cls, root: str | Path) -> Self:
         """Open a store that exists."""
-        root = Path(root)
+        root = local_folder(root)
         marker = root / "store.json"
         try:
-            layout = json.loads(marker.read_bytes())["layout"]
+            layout = parse_json(marker.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
-            what = "is not a store: it has no store.json" if root.exists() else "does not exist"
-            raise StoreError(
-                f"{root} {what}. The first artifact makes a store; name another one with --store or PREFLINE_STORE"
-            ) from None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{marker}: cannot be read: {error}") from None
+            raise StoreError(describe_missing(root)) from None
+        except OSError as error:
+            raise StoreError(f"{marker}: {explain(error, marker)}") from None
+        except DataError as error:
+            raise StoreError(f"{marker}: {error}. It should hold {STORE_MARKER.decode()}") from None
+        layout = layout.get("layout") if isinstance(layout, dict) else None
+        if not isinstance(layout, int) or layout < 1:
+            raise StoreError(f"{marker}: it should hold {STORE_MARKER.decode()}")
         if layout != LAYOUT:
             raise StoreError(f"{root} has layout {layout}; this prefline knows layout {LAYOUT}: upgrade prefline")
         return cls(root)
@@ -93,7 +97,11 @@ class Store:
     @classmethod
     def create(cls, root: str | Path) -> Self:
         """Open a store, making it first if there is none."""
-        root = Path(root)
+        root = local_folder(root)
+        if root.exists() and not root.is_dir():
+            raise StoreError(f"{root} is a file, and a store is a folder: give another one with --store")
+        if (root / "objects").is_dir() and any((root / "objects").iterdir()) and not (root / "store.json").exists():
+            raise StoreError(describe_missing(root))
         if (root / "store.json").exists():
             store = cls.open(root)
             sync_folder(root)  # whoever made the store may not have come to that
@@ -109,7 +117,7 @@ class Store:
             raise StoreError(f"{root} holds other things and is not a store: give a new folder with --store")
         for name in _FOLDERS:
             make_folder(root / name)
-        for name, content in ((".gitignore", b"*\n"), ("store.json", canonical_json({"layout": LAYOUT}))):
+        for name, content in ((".gitignore", b"*\n"), ("store.json", STORE_MARKER)):
             replace_file(root / name, content, root / "tmp" / secrets.token_hex(8))
         return cls(root)
 
@@ -144,8 +152,8 @@ class Store:
     def get(self, artifact_id: str) -> Artifact:
         """Return an artifact with its manifest read and checked, its files not looked at."""
         folder = self.folder_of(artifact_id)
-        if not self.has(artifact_id):
-            raise UnknownArtifactError(f"no artifact {artifact_id} in {self.root}")
+        if not folder.exists():
+            raise UnknownArtifactError(f"no artifact {artifact_id} in {self.root}{self._look_in_trash(artifact_id)}")
         manifest = read_manifest(folder)
         if manifest.id != artifact_id:
             raise ManifestError(f"{folder / MANIFEST}: describes {manifest.id}, not {artifact_id}")
@@ -172,7 +180,7 @@ class Store:
         named = self.names.find(text)
         if named:
             return named[1]
-        prefix = text.removeprefix(_ID)
+        prefix = text.removeprefix(_ID).lower()
         shard = self.root / "objects" / prefix[:2]
         if len(prefix) >= _SHORTEST_PREFIX and prefix.isalnum():
             found = [entry.name for entry in list_folder(shard) if entry.name.startswith(prefix)]
@@ -181,9 +189,15 @@ class Store:
             if found:
                 raise UnknownArtifactError(f"{text!r} begins {len(found)} ids; give more of it")
         raise UnknownArtifactError(
-            f"no artifact in {self.root} has the id or the name {text!r}{self.names.suggest(text)}. "
-            "`prefline list` shows what there is"
+            f"no artifact in {self.root} has the id or the name {text!r}{self.names.suggest(text)}"
+            f"{self._look_in_trash(prefix)}. `prefline list` shows what there is"
         )
+
+    def _look_in_trash(self, artifact_id: str) -> str:
+        digest = artifact_id.removeprefix(_ID)
+        if len(digest) < _SHORTEST_PREFIX or not any(path.name.startswith(digest) for path in self.entries("trash")):
+            return ""
+        return f"; it is in the trash: `prefline gc --restore {digest[:12]}` brings it back"
 
     def set_name(self, name: str, artifact_id: str) -> str | None:
         """Let a name mean this artifact from now on, and so keep it from gc. Return what it meant before."""

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from prefline.data.wording import count
 from prefline.pipeline.collection import Sweep
 from prefline.pipeline.drawing import short
 from prefline.pipeline.inspection import Checked, Inspection
@@ -161,8 +162,3 @@ def format_sweep(sweep: Sweep, *, done: bool) -> str:
     elif sweep.artifacts and not sweep.erases_at_once:
         lines.append(f"`prefline gc --restore ID` brings one back; after {sweep.grace} a `gc --delete` erases it")
     return "\n".join(lines)
-
-
-def count(number: int, one: str, many: str) -> str:
-    """Write a number with the noun that goes with it."""
-    return f"{number:,} {one if number == 1 else many}"

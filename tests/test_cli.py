@@ -254,5 +254,5 @@ def test_a_store_that_cannot_be_written_can_still_be_read(prefline: Run, labels:
     for words in (("ingest", "labels.jsonl", "--feedback", "mock"), ("name", "mine", "other"), ("gc", "--delete")):
         refused = run(*words)
         assert (refused.returncode, refused.stdout) == (1, "")
-        assert "the store cannot be written. Give another one with --store" in refused.stderr
+        assert "this place cannot be written" in refused.stderr
         assert "Traceback" not in refused.stderr

@@ -13,10 +13,11 @@ import pytest
 from prefline.data.errors import UnknownArtifactError
 from prefline.pipeline import Artifact, Store, explain_difference, trace
 from prefline.pipeline.collection import sweep_store
+from prefline.pipeline.copying import pull, push
 from prefline.pipeline.drawing import draw_dot, draw_text, short
 from prefline.pipeline.drawing_svg import draw_svg
 from prefline.pipeline.lineage import Difference
-from prefline.pipeline.remotes import Remote, pull, push
+from prefline.pipeline.remotes import Remote
 from prefline.pipeline.terminal import format_explanation
 
 Publish = Callable[..., Artifact]

@@ -10,9 +10,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from prefline.data.errors import DamagedArtifactError, ManifestError, StoreError, UnknownArtifactError
 from prefline.pipeline import Artifact, Store
+from prefline.pipeline.copying import pull, push
 from prefline.pipeline.exporting import export
 from prefline.pipeline.inspection import inspect
-from prefline.pipeline.remotes import Remote, pull, push
+from prefline.pipeline.remotes import Remote
 from prefline.pipeline.terminal import describe_notes
 
 Publish = Callable[..., Artifact]
@@ -73,7 +74,9 @@ def test_what_is_there_already_is_not_copied_again(
     store: Store, other: Store, policy: Artifact, remote: Remote
 ) -> None:
     assert [line.rpartition(" pushed")[1] for line in send(store, policy, remote)] == [" pushed", " pushed"]
-    assert [line.partition(" ")[2] for line in send(store, policy, remote)] == ["is there already"] * 2
+    assert [line.partition(" ")[2] for line in send(store, policy, remote)] == [
+        "is there already (by the sizes of its files)"
+    ] * 2
     fetch(other, "best", remote)
     assert "is here already" in fetch(other, "best", remote)[0]
 
@@ -166,7 +169,7 @@ def test_what_is_damaged_here_is_mended_by_a_pull(store: Store, policy: Artifact
 @pytest.mark.parametrize("text", ["nobody", "../best", "*", "policy/*", "a/b/c", "ffff"])
 def test_what_is_not_there_is_said_to(store: Store, other: Store, policy: Artifact, remote: Remote, text: str) -> None:
     send(store, policy, remote)
-    with pytest.raises(StoreError if set(text) & set(".*") else UnknownArtifactError):
+    with pytest.raises(UnknownArtifactError):
         fetch(other, text, remote)
 
 

@@ -1,0 +1,32 @@
+"""How things are put into words for people."""
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+# Control, invisible (bidi overrides among them), lone surrogates, line and paragraph ends.
+INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """Cut a text that came from outside, so that a message stays a line."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" for the known name nearest to `name`, or "" where none is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+
+
+def count(number: int, one: str, many: str) -> str:
+    """Write a number with the noun that goes with it."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def printable(text: object) -> str:
+    """Show what a terminal would obey, or hide, as its code: texts of artifacts may come from strangers."""
+    return "".join(
+        f"\\u{ord(character):04x}" if unicodedata.category(character) in INVISIBLE else character
+        for character in str(text)
+    )
