@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from prefline.data.configuration import Config
 from prefline.data.errors import DataError
-from prefline.data.formats import Rejection, read_native, write_native
+from prefline.data.formats import Rejection, read_native, recognize, write_native
 from prefline.pipeline.feedback import Feedback
 from prefline.pipeline.filesystem import create_file
-from prefline.pipeline.stages import Job, Outcome, SourceFile, Stage
+from prefline.pipeline.stages import FILE, Job, Outcome, SourceFile, Stage
 
 COMPARISONS = "comparisons.jsonl"
 _SHOWN = 5
@@ -40,7 +40,6 @@ def _run(job: Job) -> Outcome:
     if not sizes:
         raise DataError(f"{source.path}: expected a comparison a line, found no line that is not blank")
     return Outcome(
-        kind="comparisons",
         data={
             "comparisons": sizes.total(),
             "layout": "native",
@@ -50,7 +49,7 @@ def _run(job: Job) -> Outcome:
     )
 
 
-INGEST = Stage("ingest", 1, IngestParams, _run)
+INGEST = Stage("ingest", 1, IngestParams, _run, makes="comparisons", takes={"source": FILE})
 
 
 def _read_once(source: SourceFile) -> Iterator[bytes]:
@@ -70,13 +69,16 @@ def _read_once(source: SourceFile) -> Iterator[bytes]:
 def _describe(source: SourceFile, shown: list[Rejection], refused: int) -> str:
     """Name the rows that cannot be taken in. One bad row stops all: leaving it out would be silent loss."""
     rows = "1 row" if refused == 1 else f"{refused:,} rows"
+    with source.path.open("rb") as stream:
+        hint = recognize(stream.readline(4096))
     lines = [f"  line {item.line}: {item.reason}" for item in shown]
     if refused > len(shown):
         lines.append(f"  and {refused - len(shown):,} more")
     return "\n".join(
         [
-            f"{source.path}: {rows} cannot be taken in, so nothing was written",
+            f"{source.path}: {rows} cannot be taken in, so no artifact was made",
             *lines,
+            *([hint] if hint else []),
             'expected on each line: {"prompt": "...", "responses": ["...", "...", ...], "best": 0}',
         ]
     )

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefline.data.configuration import Config
-from prefline.data.errors import DamagedArtifactError, DataError
+from prefline.data.errors import ConfigError, DataError
+from prefline.data.wording import did_you_mean
 from prefline.pipeline.failpoints import reach
 from prefline.pipeline.manifest import Recipe
 from prefline.pipeline.publishing import draft
 from prefline.pipeline.store import Artifact, Store
-from prefline.pipeline.verification import require_sound
+from prefline.pipeline.verification import find_faults, require_sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class SourceFile:
         path = Path(path)
         if path.is_dir():
             raise DataError(f"{path}: expected a file, found a folder")
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: expected a file that can be read twice, found a pipe or a device: save it first")
         try:
             with path.open("rb") as stream:
                 return cls(path, hashlib.file_digest(stream, "sha256").hexdigest())
@@ -37,6 +40,7 @@ class SourceFile:
 
 
 Input = SourceFile | Artifact
+FILE = "file"  # stands in the place of a kind where an input is a file outside the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,6 @@ class Job:
 class Outcome:
     """What a stage says of the files that it wrote."""
 
-    kind: str
     data: Mapping[str, Any]
     feedback: frozenset[str] = field(default_factory=frozenset)
 
@@ -72,6 +75,23 @@ class Stage:
     version: int
     params: type[Config]
     run: Callable[[Job], Outcome]
+    makes: str  # the kind of its artifact
+    takes: Mapping[str, str] = field(default_factory=dict)  # the kind of each input, by role
+    seeded: bool = False  # whether chance plays a part, so that a seed belongs to the recipe
+
+    def check_inputs(self, inputs: Mapping[str, Input]) -> None:
+        """Refuse inputs that are missing, unknown or of the wrong kind."""
+        for role in inputs:
+            if role not in self.takes:
+                takes = ", ".join(self.takes) or "no inputs"
+                raise ConfigError(f"unknown input {role!r}{did_you_mean(role, self.takes)}: {self.name} takes {takes}")
+        for role, kind in self.takes.items():
+            given = inputs.get(role)
+            if not isinstance(given, SourceFile | Artifact):
+                found = "nothing" if given is None else type(given).__name__
+                raise ConfigError(f"input {role!r}: expected {_describe_kind(kind)}, found {found}")
+            if _kind_of(given) != kind:
+                raise ConfigError(f"input {role!r}: expected {_describe_kind(kind)}, found the kind {_kind_of(given)}")
 
 
 class Made(NamedTuple):
@@ -93,6 +113,11 @@ def make(
 ) -> Made:
     """Return the artifact of this recipe, running the stage only if it was not made before."""
     settings = stage.params.parse(params)
+    stage.check_inputs(inputs)
+    if seed is not None and not stage.seeded:
+        raise ConfigError(f"{stage.name} leaves nothing to chance and takes no seed")
+    if seed is None and stage.seeded:
+        raise ConfigError(f"{stage.name} needs a seed")
     recipe = Recipe(
         stage=stage.name,
         stage_version=stage.version,
@@ -112,7 +137,7 @@ def make(
         outcome = stage.run(Job(settings, inputs, work.folder))
         reach("draft.written")
         artifact = work.publish(
-            kind=outcome.kind, data=outcome.data, feedback=outcome.feedback, notes=_notes(inputs), name=name
+            kind=stage.makes, data=outcome.data, feedback=outcome.feedback, notes=_notes(inputs), name=name
         )
     return Made(artifact, reused=False, damage=damage)
 
@@ -123,11 +148,16 @@ def _find_sound(store: Store, recipe: Recipe) -> tuple[Artifact | None, str | No
     if earlier is None:
         return None, None
     store.keep_young(earlier.id)
-    try:
-        require_sound(earlier.path, earlier.id)
-    except DamagedArtifactError as error:
-        return None, str(error)
-    return earlier, None
+    faults = find_faults(earlier.path, expected_id=earlier.id)
+    return (None, f"{earlier.id} was damaged: {faults[0]}") if faults else (earlier, None)
+
+
+def _kind_of(given: Input) -> str:
+    return FILE if isinstance(given, SourceFile) else given.manifest.kind
+
+
+def _describe_kind(kind: str) -> str:
+    return "a SourceFile (SourceFile.read makes one)" if kind == FILE else f"an Artifact of the kind {kind}"
 
 
 def _identify(given: Input) -> str:

@@ -130,7 +130,7 @@ def test_mistakes_are_answered_with_what_to_do_and_never_a_traceback(
 def test_many_bad_rows_are_counted_and_the_first_ones_named(prefline: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{}\n" * 1234)
     done = prefline("ingest", "bad.jsonl")
-    assert done.stderr.splitlines()[0] == "prefline: bad.jsonl: 1,234 rows cannot be taken in, so nothing was written"
+    assert done.stderr.splitlines()[0] == "prefline: bad.jsonl: 1,234 rows cannot be taken in, so no artifact was made"
     assert done.stderr.splitlines()[5:7] == ["  line 5: 'prompt' is missing", "  and 1,229 more"]
     assert prefline("list").stdout == ""
 

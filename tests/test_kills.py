@@ -80,13 +80,13 @@ def write_files(job: Job) -> Outcome:
         with create_file(job.folder / path) as out:
             for _ in range(10):
                 out.write(path[:1].encode() * (size // 10))
-    return Outcome(kind="thing", data={})
+    return Outcome(data={})
 
 
 def make_files(root: Path, older: str) -> str:
     """Make an artifact of many files from an older one, and let it take over the name."""
     store = Store.open(root)
-    stage = Stage("write-files", 1, Config, write_files)
+    stage = Stage("write-files", 1, Config, write_files, makes="thing", takes={"source": "thing"})
     return make(store, stage, params={}, inputs={"source": store.get(older)}, name="example").artifact.id
 
 

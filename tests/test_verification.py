@@ -62,10 +62,10 @@ def copy_input(job: Job) -> Outcome:
     given = job.inputs["thing"]
     assert isinstance(given, Artifact)
     shutil.copy(given.path / "config.json", job.folder / "config.json")
-    return Outcome(kind="copy", data={})
+    return Outcome(data={})
 
 
-COPY = Stage("copy", 1, NoParams, copy_input)
+COPY = Stage("copy", 1, NoParams, copy_input, makes="copy", takes={"thing": "thing"})
 
 
 def allow_writing(folder: Path) -> None:
@@ -168,10 +168,10 @@ def test_what_was_damaged_is_made_again_and_the_damaged_copy_kept_aside(
 def test_what_must_not_be_in_an_artifact_is_refused(store: Store, prepare: Callable[[Path], Any], message: str) -> None:
     def run(job: Job) -> Outcome:
         prepare(job.folder)
-        return Outcome(kind="thing", data={})
+        return Outcome(data={})
 
     with pytest.raises(Exception, match=message):
-        make(store, Stage("odd", 1, NoParams, run), params={}, inputs={})
+        make(store, Stage("odd", 1, NoParams, run, makes="thing"), params={}, inputs={})
     assert list(store.ids()) == []
     assert list((store.root / "tmp").iterdir()) == []
 
@@ -181,10 +181,10 @@ def test_a_hard_link_in_a_draft_is_refused(store: Store, tmp_path: Path) -> None
 
     def run(job: Job) -> Outcome:
         (job.folder / "copy.txt").hardlink_to(tmp_path / "original.txt")
-        return Outcome(kind="thing", data={})
+        return Outcome(data={})
 
     with pytest.raises(Exception, match="a hard link elsewhere could change its bytes later"):
-        make(store, Stage("odd", 1, NoParams, run), params={}, inputs={})
+        make(store, Stage("odd", 1, NoParams, run, makes="thing"), params={}, inputs={})
 
 
 def test_published_files_are_guarded_against_accident(store: Store, publish: Callable[..., Artifact]) -> None:
