@@ -1,18 +1,20 @@
 """The command line. A verb that makes something prints one line on stdout, the id; talk goes to stderr.
 
-Exit codes: 0 done, 1 refused or found wrong (the message says why), 2 not understood.
+Exit codes: 0 done, 1 refused or found wrong (the message says why), 2 not understood, 128 + n stopped by signal n.
 What a verb needs is imported inside it, so that `--help` answers at once.
 """
 
 import io
+import signal
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup, TyperOption
 
 from prefline.data.errors import PreflineError
-from prefline.pipeline import cli_stages, cli_store
+from prefline.data.wording import printable
+from prefline.pipeline import cli_copies, cli_stages, cli_store
 
 
 class _Verbs(TyperGroup):
@@ -35,23 +37,42 @@ app = typer.Typer(
     help="Preferences in, a tuned language model out, one verifiable stage at a time.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    no_args_is_help=True,
 )
 
-for _verb in (
-    cli_stages.ingest,
-    cli_store.show,
-    cli_store.why,
-    cli_store.graph,
-    cli_store.verify,
-    cli_store.name,
-    cli_store.unname,
-    cli_store.export,
-    cli_store.push,
-    cli_store.pull,
-    cli_store.gc,
-):
-    app.command()(_verb)
-app.command("list")(cli_store.list_artifacts)
+_VERBS = {
+    "ingest": cli_stages.ingest,
+    "list": cli_store.list_artifacts,
+    "show": cli_store.show,
+    "why": cli_store.why,
+    "graph": cli_store.graph,
+    "verify": cli_store.verify,
+    "name": cli_store.name,
+    "unname": cli_store.unname,
+    "export": cli_copies.export,
+    "push": cli_copies.push,
+    "pull": cli_copies.pull,
+    "gc": cli_store.gc,
+}
+for _name, _verb in _VERBS.items():
+    app.command(_name)(_verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        print(metadata.version("prefline"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What is said before a verb."""
 
 
 def main() -> None:
@@ -59,11 +80,27 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a test may have put something else there
             stream.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop)
+    if sys.argv[1:2] and sys.argv[1].partition("=")[0] == "--store":
+        print("prefline: --store goes after the verb: prefline list --store FOLDER", file=sys.stderr)
+        sys.exit(2)
     try:
         app(prog_name="prefline")
     except PreflineError as error:
-        print(f"prefline: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error))
     except OSError as error:  # the machine's trouble rather than ours: a disk, a permission, a limit
-        print(f"prefline: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+
+
+def _stop(number: int, _: object) -> None:
+    """Leave as if by an error, so that drafts are cleared away."""
+    print(f"prefline: stopped by {signal.Signals(number).name}; nothing half-made was published", file=sys.stderr)
+    sys.exit(128 + number)
+
+
+def _fail(message: str) -> None:
+    lines = (printable(line) for line in message.split("\n"))
+    print("prefline: " + "\n".join(lines), file=sys.stderr)
+    sys.exit(1)

@@ -1,6 +1,5 @@
 """Options and arguments that several verbs share, and the help of a shell that completes them."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,23 +7,32 @@ import typer
 
 from prefline.data.errors import PreflineError
 
+DEFAULT_STORE = Path(".prefline")
 
-def complete_artifact(incomplete: str) -> list[str]:
-    """Offer the names in the store, and ids when an id has been begun."""
+
+def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names in the store."""
     from prefline.pipeline.names import short_name
     from prefline.pipeline.store import Store
 
     try:
-        store = Store.open(os.environ.get("PREFLINE_STORE") or ".prefline")
-        short_names = {short_name(full) for full in store.names.all()}
-        ids = [
-            name
-            for name in store.ids()
-            if len(incomplete) >= 2 and name.startswith(("sha256:" + incomplete, incomplete))
-        ]
-    except PreflineError:
-        return []  # nothing to offer, and a terminal that is being typed on is no place to say why
-    return sorted(name for name in short_names if name.startswith(incomplete)) + ids
+        names = {short_name(full) for full in Store.open(ctx.params.get("store") or DEFAULT_STORE).names.all()}
+    except (PreflineError, OSError):
+        return []  # nothing to offer, and a line that is being typed is no place to say why
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def complete_artifact(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names in the store, and ids when one has been begun."""
+    from prefline.pipeline.store import Store
+
+    try:
+        store = Store.open(ctx.params.get("store") or DEFAULT_STORE)
+        # Without sha256: in front, as shells take the colon for the end of a word.
+        ids = [name.removeprefix("sha256:") for name in store.ids()] if len(incomplete) >= 2 else []
+    except (PreflineError, OSError):
+        return []
+    return complete_name(ctx, incomplete) + [digits for digits in ids if digits.startswith(incomplete)]
 
 
 StoreOption = Annotated[
@@ -42,4 +50,3 @@ ArtifactArgument = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AloneOption = Annotated[bool, typer.Option("--alone", help="Leave out what the artifact was made from.")]
-DEFAULT_STORE = Path(".prefline")

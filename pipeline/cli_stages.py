@@ -12,7 +12,9 @@ from prefline.pipeline.feedback import Feedback
 def ingest(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", show_default=False, help='JSON lines: {"prompt", "responses", "best"}.'),
+        typer.Argument(
+            metavar="FILE", show_default=False, readable=False, help='JSON lines: {"prompt", "responses", "best"}.'
+        ),
     ],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Call the artifact this, and keep it.")] = None,
     feedback: Annotated[Feedback, typer.Option(help="Who chose the best response.")] = "human",
@@ -23,18 +25,18 @@ def ingest(
     from prefline.pipeline.ingest import INGEST
     from prefline.pipeline.stages import SourceFile, make
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import say
+    from prefline.pipeline.terminal import describe_moved_names, say
 
     source = SourceFile.read(file)
-    made = make(
-        Store.create(store),
-        INGEST,
-        params={"feedback": feedback},
-        inputs={"source": source},
-        name=name,
-    )
+    opened = Store.create(store)
+    names = opened.names.all()
+    made = make(opened, INGEST, params={"feedback": feedback}, inputs={"source": source}, name=name)
     if made.damage:
-        say(f"{made.damage}\nIt was made again from {file}.")
+        say(f"{made.damage}. It was made again from {file}")
     rows = count(made.artifact.manifest.data["comparisons"], "comparison", "comparisons")
     say(f"{rows} from {file}, {'made before and reused' if made.reused else 'ingested'}")
+    if opened.get(made.artifact.id).manifest.key != made.artifact.manifest.key:
+        say("the same artifact came from another recipe before, which `prefline show` tells of first")
+    for moved in describe_moved_names(names, opened):
+        say(moved)
     print(made.artifact.id)

@@ -1,18 +1,18 @@
 """The verbs that look at artifacts, name them, copy them and clear them away."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from prefline.data.errors import ConfigError
 from prefline.pipeline.cli_options import (
     DEFAULT_STORE,
-    AloneOption,
     ArtifactArgument,
     JsonOption,
     StoreOption,
     complete_artifact,
+    complete_name,
 )
 
 
@@ -39,7 +39,7 @@ def show(
     as_json: JsonOption = False,
     path: Annotated[bool, typer.Option("--path", help="Print only where its files are.")] = False,
 ) -> None:
-    """Show what an artifact is, what it was made from, and where its files are."""
+    """Show what an artifact is and what it was made from."""
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import format_artifact
 
@@ -89,9 +89,12 @@ def graph(
     from prefline.pipeline.drawing_svg import draw_svg
     from prefline.pipeline.lineage import trace
     from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import say
 
     opened = Store.open(store)
     lineage = trace(opened, [opened.resolve(text) for text in artifacts or ()] or list(opened.ids()))
+    if not lineage.nodes:
+        say(f"No artifacts in {store}.")
     draw = {"text": draw_text, "dot": draw_dot, "svg": draw_svg}[as_]
     print(draw(lineage), end="")
 
@@ -105,12 +108,12 @@ def verify(
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that artifacts still hold the bytes that were published. Exit code 1: some do not."""
+    """Check every byte of artifacts. Exit code 1: some are damaged."""
     from dataclasses import asdict
 
     from prefline.pipeline.inspection import Inspection, check_artifacts, inspect_store
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import format_checked, format_store
+    from prefline.pipeline.terminal import format_checked, format_store, format_verdict, say
 
     opened = Store.open(store)
     ids = [opened.resolve(text) for text in artifacts or ()]
@@ -123,7 +126,8 @@ def verify(
     if as_json:
         _print_json({"sound": report.sound} | asdict(report))
     else:
-        print(format_store(report), end="")
+        print(format_store(report), end="", flush=True)
+        say(format_verdict(report))
     if not report.sound:
         raise typer.Exit(1)
 
@@ -136,7 +140,7 @@ def gc(
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Take away what no name, no running stage and nothing young leads to."""
+    """Take away what nothing leads to any more."""
     from prefline.pipeline import collection
     from prefline.pipeline.publishing import utc_now
     from prefline.pipeline.store import Store
@@ -146,89 +150,42 @@ def gc(
     if bring_back is not None:
         print(collection.restore(opened, bring_back))
         return
-    time_of_grace = collection.parse_grace(grace)
+    try:
+        time_of_grace = collection.parse_grace(grace)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="--grace") from None
     run = collection.sweep_store if delete else collection.preview_sweep
     sweep = run(opened, grace=time_of_grace, now=utc_now())
-    print("".join(f"{artifact_id}\n" for artifact_id in sweep.artifacts), end="")
+    print("".join(f"{artifact_id}\n" for artifact_id in sweep.artifacts), end="", flush=True)
     say(format_sweep(sweep, done=delete))
 
 
 def name(
-    artifact: ArtifactArgument, name: Annotated[str, typer.Argument()], store: StoreOption = DEFAULT_STORE
+    artifact: ArtifactArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, '.', '_' and '-'.")],
+    store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Give an artifact a name, which also keeps it from gc. A name that exists moves."""
+    """Give an artifact a name, which keeps it from gc."""
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import say
+    from prefline.pipeline.terminal import describe_moved_names, say
 
     opened = Store.open(store)
     artifact_id = opened.resolve(artifact)
-    before = opened.set_name(name, artifact_id)
-    if before not in (None, artifact_id):
-        say(f"{name} was {before} before")
+    names = opened.names.all()
+    opened.set_name(name, artifact_id)
+    for moved in describe_moved_names(names, opened):
+        say(moved)
     print(artifact_id)
 
 
-def unname(name: Annotated[str, typer.Argument()], store: StoreOption = DEFAULT_STORE) -> None:
-    """Forget a name. The artifact stays until gc finds that nothing leads to it."""
+def unname(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name.", autocompletion=complete_name)],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Forget a name, but not the artifact."""
     from prefline.pipeline.store import Store
 
     print(Store.open(store).names.remove(name))
-
-
-def export(
-    artifact: ArtifactArgument,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False, help="A folder that is not there.")],
-    store: StoreOption = DEFAULT_STORE,
-) -> None:
-    """Copy an artifact to a plain folder that `sha256sum -c SHA256SUMS` accepts."""
-    from prefline.pipeline import exporting
-    from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import say
-
-    opened = Store.open(store)
-    found = opened.get_sound(opened.resolve(artifact))
-    exporting.export(found, folder)
-    say(f"exported to {folder}; check it there with: sha256sum -c {exporting.CHECKSUMS}")
-    print(found.id)
-
-
-def push(
-    artifact: ArtifactArgument,
-    url: Annotated[str, typer.Argument(metavar="URL", show_default=False, help="Any that fsspec knows.")],
-    alone: AloneOption = False,
-    store: StoreOption = DEFAULT_STORE,
-) -> None:
-    """Copy an artifact, and what it was made from, to a remote."""
-    from prefline.pipeline.copying import push as copy_there
-    from prefline.pipeline.names import short_name
-    from prefline.pipeline.remotes import Remote
-    from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import say
-
-    opened = Store.open(store)
-    artifact_id = opened.resolve(artifact)
-    named = opened.names.find(artifact)
-    name = short_name(named[0]) if named else None
-    copy_there(opened, artifact_id, Remote(url), alone=alone, name=name, say=say)
-    print(artifact_id)
-
-
-def pull(
-    url: Annotated[str, typer.Argument(metavar="URL", show_default=False, help="Any that fsspec knows.")],
-    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", show_default=False, help="An id or a name there.")],
-    alone: AloneOption = False,
-    store: StoreOption = DEFAULT_STORE,
-) -> None:
-    """Copy an artifact, and what it was made from, from a remote, and verify it."""
-    from prefline.pipeline.copying import pull as copy_here
-    from prefline.pipeline.remotes import Remote
-    from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import say
-
-    remote = Remote(url)
-    artifact_id, name = remote.resolve(artifact)
-    copy_here(Store.create(store), artifact_id, remote, alone=alone, name=name, say=say)
-    print(artifact_id)
 
 
 def _print_json(value: object) -> None:

@@ -45,6 +45,7 @@ class Sweep:
     drafts: list[Path] = field(default_factory=list)
     records: list[Path] = field(default_factory=list)
     trash: list[Path] = field(default_factory=list)
+    waiting: int = 0  # artifacts in the trash that stay there
 
     @property
     def erases_at_once(self) -> bool:
@@ -75,6 +76,7 @@ def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     sweep.trash = [
         path for path in store.entries("trash") if path.name.endswith(_ERASING) or not _is_young(path, grace, now)
     ]
+    sweep.waiting = len(store.entries("trash")) - len(sweep.trash)
     return sweep
 
 
@@ -138,7 +140,7 @@ def parse_grace(text: str) -> timedelta:
     """Read a time such as 90s, 15m, 12h, 7d, or a bare 0."""
     found = re.fullmatch(r"(\d{1,6})([smhd])|0", text)
     if not found:
-        raise ConfigError(f"--grace: expected a number and a unit (90s, 15m, 12h, 7d) or 0, found {text!r}")
+        raise ConfigError(f"expected a number and a unit (90s, 15m, 12h, 7d) or 0, found {text!r}")
     if text == "0":
         return timedelta(0)
     unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]

@@ -1,5 +1,6 @@
 """A lineage as text for a terminal, and as DOT for Graphviz."""
 
+from prefline.data.wording import printable
 from prefline.pipeline.lineage import Edge, Lineage, Node
 
 
@@ -15,7 +16,7 @@ def title_of(node: Node) -> str:
 
 def origin_of(node: Node) -> str:
     """Where it comes from: the stage and the feedback, or the name of what is outside the store."""
-    return " · ".join([node.stage, *([", ".join(node.feedback)] if node.feedback else [])])
+    return printable(" · ".join([node.stage, *([", ".join(node.feedback)] if node.feedback else [])]))
 
 
 def draw_text(lineage: Lineage) -> str:
@@ -58,7 +59,7 @@ def draw_dot(lineage: Lineage) -> str:
 
 def is_outside(node: Node) -> bool:
     """Say whether a node stands for something that the store does not hold."""
-    return node.kind in ("file", "absent")
+    return node.kind == "absent" or not node.id.startswith("sha256:")
 
 
 def _quote(text: str) -> str:

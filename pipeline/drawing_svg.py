@@ -59,7 +59,7 @@ def draw_svg(lineage: Lineage) -> str:
     ports = _find_ports(lineage, boxes, paths)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" width="{width}" '
-        f'height="{height:g}" role="img" aria-label="Lineage of {len(lineage.nodes)} artifacts">',
+        f'height="{height:g}" role="img" aria-label="What artifacts were made from">',
         f"<style>{_STYLE}</style>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
         'orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>',

@@ -8,6 +8,7 @@ from prefline.data.errors import StoreError
 from prefline.pipeline.filesystem import explaining, make_scratch_folder, rename, sync_folder, write_file
 from prefline.pipeline.hashing import hash_and_sync, hash_file
 from prefline.pipeline.naming import MANIFEST
+from prefline.pipeline.places import local_folder
 from prefline.pipeline.store import Artifact
 
 CHECKSUMS = "SHA256SUMS"
@@ -15,6 +16,10 @@ CHECKSUMS = "SHA256SUMS"
 
 def export(artifact: Artifact, target: Path) -> None:
     """Copy an artifact to a folder that does not exist yet; `sha256sum -c SHA256SUMS` accepts it there."""
+    target = local_folder(target)
+    store = artifact.path.parents[2]
+    if target.resolve().is_relative_to(store.resolve()):
+        raise StoreError(f"{target} is inside the store {store}: give a folder outside it")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StoreError(f"{target} exists already: give a folder that does not")
     with explaining(target):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from prefline.data.errors import UnknownArtifactError
+from prefline.data.errors import ArtifactError, UnknownArtifactError
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.store import Store
 
@@ -123,8 +123,8 @@ def trace(store: Store, ids: list[str]) -> Lineage:
         if current in nodes:
             pending.pop()
             continue
-        manifest = store.get(current).manifest if store.has(current) else None
-        if manifest is None and not label:
+        manifest = _read(store, current)
+        if manifest is None and not label and not store.folder_of(current).exists():
             raise UnknownArtifactError(f"no artifact {current} in {store.root}")
         if manifest is not None and current not in entered:
             entered.add(current)
@@ -144,8 +144,17 @@ def trace(store: Store, ids: list[str]) -> Lineage:
     return Lineage(tuple(nodes.values()), tuple(edges))
 
 
+def _read(store: Store, node_id: str) -> Manifest | None:
+    """Return the manifest of a node; one that is elsewhere or damaged is drawn all the same."""
+    try:
+        return store.get(node_id).manifest
+    except ArtifactError:
+        return None
+
+
 def _node(node_id: str, manifest: Manifest | None, label: str, names: tuple[str, ...]) -> Node:
     if manifest is None:
-        kind = "file" if node_id.startswith("file:") else "absent"
+        scheme = node_id.partition(":")[0]
+        kind = scheme if scheme != "sha256" else "absent" if label else "unreadable"
         return Node(node_id, kind, label, (), names)
     return Node(node_id, manifest.kind, manifest.recipe.stage, manifest.feedback, names)

@@ -1,21 +1,41 @@
 """How results look on a terminal. Results go to stdout; all talk goes to stderr."""
 
+import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from prefline.data.wording import count
+from prefline.data.wording import count, printable
 from prefline.pipeline.collection import Sweep
 from prefline.pipeline.drawing import short
 from prefline.pipeline.inspection import Checked, Inspection
 from prefline.pipeline.lineage import Difference, Explanation
 from prefline.pipeline.listing import Summary
-from prefline.pipeline.store import Artifact
+from prefline.pipeline.store import Artifact, Store
 
 
 def say(text: str) -> None:
     """Talk to the person who is waiting."""
     print(text, file=sys.stderr)
+
+
+def format_grace(grace: timedelta) -> str:
+    """Write a time as the option --grace takes it."""
+    seconds = int(grace.total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s" if seconds else "0"
+
+
+def describe_moved_names(before: Mapping[str, str], store: Store) -> list[str]:
+    """Say which names have come to mean something else: what they meant before may now be lost to gc."""
+    return [
+        f"{full} was {before[full]} before; `prefline name {short(before[full])} NAME` keeps that from gc"
+        for full, artifact_id in store.names.all().items()
+        if before.get(full, artifact_id) != artifact_id
+    ]
 
 
 def format_size(size: int) -> str:
@@ -44,11 +64,11 @@ def format_list(summaries: list[Summary]) -> str:
         [
             (
                 short(summary.id),
-                summary.kind or "unreadable",
-                summary.stage or "-",
-                ",".join(summary.feedback) or "-",
+                printable(summary.kind) or "unreadable",
+                printable(summary.stage) or "-",
+                printable(",".join(summary.feedback)) or "-",
                 format_size(summary.size),
-                summary.made or "-",
+                printable(summary.made) or "-",
                 ",".join(summary.names),
             )
             for summary in summaries
@@ -66,8 +86,8 @@ def format_artifact(artifact: Artifact, names: list[str]) -> str:
         ("manifest", artifact.manifest_digest),
         ("names", ", ".join(names) or "none: gc may take it"),
         ("feedback", ", ".join(manifest.feedback) or "none"),
-        ("made by", f"{recipe.stage}, version {recipe.stage_version}"),
-        ("at", f"{run.get('started', 'unknown')}, in {run.get('elapsed_s', '?')} s"),
+        ("made by", printable(f"{recipe.stage}, version {recipe.stage_version}")),
+        ("at", printable(f"{run.get('started', 'unknown')}, in {run.get('elapsed_s', '?')} s")),
         ("seed", "none" if recipe.seed is None else str(recipe.seed)),
         *_pairs("params", recipe.params),
         *_pairs(
@@ -82,8 +102,12 @@ def format_artifact(artifact: Artifact, names: list[str]) -> str:
 
 
 def _pairs(label: str, values: dict[str, Any]) -> list[tuple[str, str]]:
-    pairs = [f"{name} = {value}" for name, value in values.items()] or ["none"]
+    pairs = [printable(f"{name} = {_plain(value)}") for name, value in values.items()] or ["none"]
     return [(label if index == 0 else "", text) for index, text in enumerate(pairs)]
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def format_explanation(why: Explanation, indent: str = "") -> str:
@@ -105,14 +129,21 @@ def format_explanation(why: Explanation, indent: str = "") -> str:
 
 def _format_difference(difference: Difference) -> str:
     first, second = ("absent" if side is None else side for side in (difference.first, difference.second))
-    return f"{difference.field}: {first} -> {second}"
+    return printable(f"{difference.field}: {_plain(first)} -> {_plain(second)}")
 
 
 def format_checked(checked: Checked) -> str:
     """A line for an artifact, and one for each thing that is wrong with it."""
     lines = [f"{'damaged' if checked.faults else 'sound':<8} {short(checked.id)}  {checked.kind}\n"]
-    lines += [f"         {fault}\n" for fault in checked.faults]
+    lines += [f"         {printable(fault)}\n" for fault in checked.faults]
     return "".join(lines)
+
+
+def format_verdict(report: Inspection) -> str:
+    """The last line of a verification."""
+    damaged = sum(bool(checked.faults) for checked in report.artifacts)
+    broken = f", {count(len(report.store_faults), 'name', 'names')} broken" if report.store_faults else ""
+    return f"{len(report.artifacts) - damaged} sound, {damaged} damaged{broken}"
 
 
 def format_store(report: Inspection) -> str:
@@ -130,19 +161,22 @@ def describe_notes(report: Inspection) -> list[str]:
     ]
     if report.stale_records:
         recipes = count(report.stale_records, "recorded recipe leads", "recorded recipes lead")
-        notes.append(f"{recipes} to no artifact; gc removes such records")
+        notes.append(f"{recipes} to no artifact; gc --delete removes such records")
     if report.dead_drafts:
-        notes.append(
-            f"{count(report.dead_drafts, 'draft', 'drafts')} left behind by processes that died; gc removes them"
-        )
+        drafts = count(report.dead_drafts, "draft", "drafts")
+        notes.append(f"{drafts} left behind by processes that died; gc --delete removes them")
     return notes
 
 
 def format_sweep(sweep: Sweep, *, done: bool) -> str:
     """Say what gc took away, or would."""
+    grace = format_grace(sweep.grace)
+    waiting = [f"{count(sweep.waiting, 'artifact waits', 'artifacts wait')} in the trash: --restore ID brings one back"]
     if not sweep:
+        young = f", younger than {grace}" if sweep.grace else ""
         stay = count(sweep.kept, "artifact is", "artifacts are")
-        return f"nothing to take: {stay} named, in use, younger than {sweep.grace}, or led to by such"
+        nothing = f"nothing to take: {stay} named, in use{young}, or what such an artifact was made from"
+        return "\n".join([nothing, *(waiting if sweep.waiting else [])])
     where = "erased" if sweep.erases_at_once else "moved to the trash"
     taken = count(len(sweep.artifacts), "artifact", "artifacts")
     lines = [
@@ -160,5 +194,10 @@ def format_sweep(sweep: Sweep, *, done: bool) -> str:
     if not done:
         lines = ["this would happen:", *(f"  {line}" for line in lines), "nothing was changed: add --delete to do it"]
     elif sweep.artifacts and not sweep.erases_at_once:
-        lines.append(f"`prefline gc --restore ID` brings one back; after {sweep.grace} a `gc --delete` erases it")
+        lines.append(
+            f"`prefline gc --restore ID` brings one back; `prefline gc --delete --grace {grace}` erases what has "
+            f"been in the trash for {grace}"
+        )
+    elif sweep.waiting:
+        lines += waiting
     return "\n".join(lines)

@@ -17,6 +17,10 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
     [
         ('{"prompt": "a", "responses": ["b", "c"]}', "'best' is missing"),
         ('{"prompt": "a", "response": ["b", "c"], "best": 0}', "unknown key 'response' (did you mean 'responses'?)"),
+        (
+            '{"prompt": "a", "respons": [], "bst": 0}',
+            "unknown key 'respons' (did you mean 'responses'?), 'bst' (did you mean 'best'?)",
+        ),
         ('{"prompt": "a", "responses": ["b", "c"], "best": 2}', "'best' must be an index from 0 to 1, found 2"),
         ('{"prompt": "a", "responses": ["b", "c"], "best": -1}', "'best' must be an index from 0 to 1, found -1"),
         ('{"prompt": "a", "responses": ["b", "c"], "best": true}', "'best' must be a whole number, found boolean"),

@@ -130,6 +130,42 @@ def test_half_a_manifest_left_there_by_a_push_is_replaced_by_the_next(
     assert inspect(other, [], quick=False).sound
 
 
+def test_files_that_went_missing_or_short_there_are_pushed_again(
+    store: Store, other: Store, policy: Artifact, remote: Remote
+) -> None:
+    send(store, policy, remote)
+    remote.files.rm_file(f"{remote.folder_of(policy.id)}/p.json")
+    remote.files.pipe_file(f"{remote.folder_of(policy.id)}/parts/v.txt", b"")
+    send(store, policy, remote)
+    fetch(other, "best", remote)
+    assert inspect(other, [], quick=False).sound
+
+
+def test_an_input_that_is_damaged_here_is_mended_by_a_pull_too(store: Store, policy: Artifact, remote: Remote) -> None:
+    send(store, policy, remote)
+    labels = store.get(policy.manifest.artifact_inputs[0])
+    (labels.path / "a.jsonl").chmod(0o644)
+    (labels.path / "a.jsonl").write_bytes(b"2")
+    said = fetch(store, "best", remote)
+    assert said[0] == f"{labels.id} is damaged here and is fetched again"
+    assert inspect(store, [], quick=False).sound
+
+
+def test_whatever_the_code_behind_a_url_raises_ends_in_one_line(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OddError(Exception):
+        """As many libraries have, derived from nothing in particular."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OddError("first line\nsecond line")
+
+    monkeypatch.setattr(remote.files, "cat_file", fail)
+    with pytest.raises(StoreError, match="failed: OddError: first line second line") as caught:
+        remote.read_manifest("sha256:" + "0" * 64)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("content", [b"x", b"", b"22"])
 def test_what_is_damaged_there_is_refused_on_arrival(
     store: Store, other: Store, policy: Artifact, remote: Remote, content: bytes

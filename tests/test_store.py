@@ -6,10 +6,11 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from prefline.data.errors import ConfigError, StoreError, UnknownArtifactError
+from prefline.data.errors import ConfigError, ManifestError, StoreError, UnknownArtifactError
 from prefline.pipeline import INGEST, Artifact, SourceFile, Store, make
 from prefline.pipeline.inspection import inspect
 from prefline.pipeline.listing import summarize
@@ -173,6 +174,61 @@ def test_a_store_half_made_by_a_process_that_died_is_completed(tmp_path: Path, l
     (tmp_path / "half" / "tmp" / "0123456789abcdef").write_bytes(b"")
     ingest(Store.create(tmp_path / "half"), labels)
     assert inspect(Store.open(tmp_path / "half"), [], quick=False).sound
+
+
+def test_a_store_that_lost_its_marker_is_not_taken_for_something_else(store: Store, labels: Path) -> None:
+    ingest(store, labels)
+    (store.root / "store.json").unlink()
+    for attempt in (Store.open, Store.create):
+        with pytest.raises(StoreError, match=r'without its store\.json: put it back, it holds {"layout":1}'):
+            attempt(store.root)
+
+
+def test_files_that_systems_leave_anywhere_are_passed_over(store: Store, labels: Path) -> None:
+    artifact, _ = ingest(store, labels, name="mine")
+    for folder in ("refs", "refs/comparisons", "objects", "tmp", "trash", "keys"):
+        (store.root / folder / ".DS_Store").write_bytes(b"\0")
+    assert store.resolve("mine") == artifact.id
+    assert [summary.names for summary in summarize(store)] == [("mine",)]
+    assert inspect(store, [], quick=False).sound
+
+
+def test_a_home_folder_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Store.create("~/store").root == tmp_path / "store"
+
+
+def test_what_is_in_the_trash_or_has_lost_its_manifest_is_said_to_be(store: Store, labels: Path) -> None:
+    artifact, _ = ingest(store, labels)
+    (artifact.path / "manifest.json").unlink()
+    with pytest.raises(ManifestError, match=r"manifest\.json: No such file"):
+        store.get(artifact.id)
+    artifact.path.rename(store.root / "trash" / f"{artifact.path.name}.0123")
+    for look in (store.get, store.resolve):
+        with pytest.raises(UnknownArtifactError, match="it is in the trash: `prefline gc --restore"):
+            look(artifact.id)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, r"input 'source': expected a SourceFile \(SourceFile.read makes one\), found nothing"),
+        ({"source": "labels.jsonl"}, "input 'source': expected a SourceFile .*, found str"),
+        ({"sorce": "labels.jsonl"}, r"unknown input 'sorce' \(did you mean 'source'\?\): ingest takes source"),
+    ],
+)
+def test_wrong_inputs_are_refused_before_anything_is_made(store: Store, inputs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make(store, INGEST, params={}, inputs=inputs)
+
+
+def test_an_input_of_another_kind_and_a_seed_for_nothing_are_refused(
+    store: Store, labels: Path, publish: Callable[..., Artifact]
+) -> None:
+    with pytest.raises(ConfigError, match=r"expected a SourceFile .*, found the kind thing"):
+        make(store, INGEST, params={}, inputs={"source": publish(store, {"a.txt": b"1"})})
+    with pytest.raises(ConfigError, match="ingest leaves nothing to chance and takes no seed"):
+        make(store, INGEST, params={}, inputs={"source": SourceFile.read(labels)}, seed=1)
 
 
 def test_git_is_told_to_leave_a_store_alone(store: Store) -> None:

@@ -199,7 +199,7 @@ def test_a_name_that_leads_nowhere_makes_a_store_unsound(store: Store, publish: 
     assert [str(fault) for fault in report.store_faults] == [
         f"refs/thing/mine: leads to {artifact.id}, which is not in the store"
     ]
-    assert describe_notes(report) == ["1 recorded recipe leads to no artifact; gc removes such records"]
+    assert describe_notes(report) == ["1 recorded recipe leads to no artifact; gc --delete removes such records"]
 
 
 def test_a_name_that_cannot_be_read_stops_what_relies_on_names(store: Store, publish: Callable[..., Artifact]) -> None:
