@@ -18,6 +18,7 @@ help:
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("prefline needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	@echo "setting up .venv: a minute or two, and about 2 GB for torch and its company"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
@@ -50,4 +51,4 @@ demo: .venv/installed
 	@BIN="$(BIN)" sh docs/demo.sh
 
 clean:
-	rm -rf .venv .types .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .types demo .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -24,5 +24,7 @@ Look at:
   $OUT/lineage.svg    what was made from what, in a browser
   $("$BIN/prefline" show example --path)
       an artifact: plain files, and manifest.json, which says what they are and what they were made from
-Then try a file of your own:  $BIN/prefline ingest FILE    (README.md shows the layout)
+Then try a file of your own (README.md shows the layout):
+  export PATH="\$PWD/$BIN:\$PATH"
+  prefline ingest FILE
 END
