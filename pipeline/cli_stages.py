@@ -36,7 +36,7 @@ def ingest(
     rows = count(made.artifact.manifest.data["comparisons"], "comparison", "comparisons")
     say(f"{rows} from {file}, {'made before and reused' if made.reused else 'ingested'}")
     if opened.get(made.artifact.id).manifest.key != made.artifact.manifest.key:
-        say("the same artifact came from another recipe before, which `prefline show` tells of first")
+        say("another recipe led to the same artifact before; `prefline show` tells of both")
     for moved in describe_moved_names(names, opened):
         say(moved)
     print(made.artifact.id)

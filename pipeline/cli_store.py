@@ -40,6 +40,7 @@ def show(
     path: Annotated[bool, typer.Option("--path", help="Print only where its files are.")] = False,
 ) -> None:
     """Show what an artifact is and what it was made from."""
+    from prefline.pipeline.lineage import find_other_recipes
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import format_artifact
 
@@ -49,10 +50,15 @@ def show(
     if path:
         print(found.path)
     elif as_json:
-        extra = {"manifest_digest": found.manifest_digest, "names": names, "path": str(found.path)}
+        extra = {
+            "manifest_digest": found.manifest_digest,
+            "names": names,
+            "other_recipes": [other.recipe.model_dump() for other in find_other_recipes(opened, found)],
+            "path": str(found.path),
+        }
         _print_json(found.manifest.model_dump(mode="json") | extra)
     else:
-        print(format_artifact(found, names), end="")
+        print(format_artifact(found, names, find_other_recipes(opened, found)), end="")
 
 
 def why(

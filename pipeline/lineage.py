@@ -1,12 +1,13 @@
 """What an artifact was made from, and why two artifacts are not the same one."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from prefline.data.errors import ArtifactError, UnknownArtifactError
+from prefline.data.errors import ArtifactError, ManifestError, UnknownArtifactError
 from prefline.pipeline.manifest import Manifest
-from prefline.pipeline.store import Store
+from prefline.pipeline.store import Artifact, Store
 
 Verdict = Literal["same artifact", "same recipe, other bytes: not reproducible", "other recipe"]
 
@@ -77,6 +78,17 @@ def _compare(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = 
             yield from _compare(one, other, f"{prefix}{name}.")
         elif one != other or type(one) is not type(other) or (name in first) != (name in second):
             yield Difference(f"{prefix}{name}", one, other)
+
+
+def find_other_recipes(store: Store, artifact: Artifact) -> list[Manifest]:
+    """Return the manifests of all other recipes that led to the same bytes: the artifact itself holds one."""
+    found: list[Manifest] = []
+    for record in store.entries("keys"):
+        with contextlib.suppress(OSError, ManifestError):  # `verify` counts what cannot be read
+            raw = record.read_bytes()
+            if artifact.id.encode() in raw:  # most are not about this artifact and need no parsing
+                found.append(Manifest.from_bytes(raw))
+    return [other for other in found if other.id == artifact.id and other.key != artifact.manifest.key]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from prefline.pipeline.drawing import short
 from prefline.pipeline.inspection import Checked, Inspection
 from prefline.pipeline.lineage import Difference, Explanation
 from prefline.pipeline.listing import Summary
+from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.store import Artifact, Store
 
 
@@ -76,10 +77,9 @@ def format_list(summaries: list[Summary]) -> str:
     )
 
 
-def format_artifact(artifact: Artifact, names: list[str]) -> str:
+def format_artifact(artifact: Artifact, names: list[str], other_recipes: list[Manifest]) -> str:
     """All that a manifest says, for people."""
     manifest, recipe, run = artifact.manifest, artifact.manifest.recipe, artifact.manifest.run
-    sources = run.get("sources", {})
     lines = [
         ("id", manifest.id),
         ("key", manifest.key),
@@ -90,15 +90,25 @@ def format_artifact(artifact: Artifact, names: list[str]) -> str:
         ("at", printable(f"{run.get('started', 'unknown')}, in {run.get('elapsed_s', '?')} s")),
         ("seed", "none" if recipe.seed is None else str(recipe.seed)),
         *_pairs("params", recipe.params),
-        *_pairs(
-            "inputs",
-            {r: f"{i}{f' ({sources[r]})' if r in sources else ''}" for r, i in recipe.inputs.items()},
+        *_pairs("inputs", _name_inputs(manifest)),
+        *(
+            ("also by", printable(f"{other.recipe.stage} of {', '.join(_name_inputs(other).values()) or 'no inputs'}"))
+            for other in other_recipes
         ),
         *_pairs("data", manifest.data),
         *_pairs("files", {file.path: f"{format_size(file.size)}, sha256 {file.sha256}" for file in manifest.files}),
         ("path", str(artifact.path)),
     ]
     return f"{manifest.kind}\n" + "".join(f"  {label:<9} {text}\n" for label, text in lines)
+
+
+def _name_inputs(manifest: Manifest) -> dict[str, str]:
+    """Return the inputs, with the names that files had."""
+    sources = manifest.run.get("sources", {})
+    return {
+        role: f"{source} ({sources[role]})" if role in sources else source
+        for role, source in manifest.recipe.inputs.items()
+    }
 
 
 def _pairs(label: str, values: dict[str, Any]) -> list[tuple[str, str]]:

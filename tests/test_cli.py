@@ -297,6 +297,18 @@ def test_a_name_that_moves_is_said_to_wherever_it_moves(prefline: Run, ids: tupl
     assert "before" not in prefline("pull", "remote", "mine").stderr
 
 
+def test_a_second_recipe_for_the_same_artifact_is_shown_too(prefline: Run, labels: Path, tmp_path: Path) -> None:
+    mine = prefline("ingest", labels).stdout
+    (tmp_path / "again.jsonl").write_bytes(labels.read_bytes() + b"\n")
+    again = prefline("ingest", "again.jsonl")
+    assert again.stdout == mine
+    assert "another recipe led to the same artifact before" in again.stderr
+    shown = prefline("show", mine.strip()).stdout
+    assert "(labels.jsonl)" in shown.partition("also by")[0]
+    assert "(again.jsonl)" in shown.partition("also by")[2]
+    assert len(json.loads(prefline("show", mine.strip(), "--json").stdout)["other_recipes"]) == 1
+
+
 def test_a_stop_by_a_signal_leaves_nothing_behind(labels: Path, tmp_path: Path) -> None:
     labels.write_bytes(labels.read_bytes() * 200_000)
     command = [sys.executable, "-c", "from prefline.pipeline.cli import main; main()", "ingest", "labels.jsonl"]
