@@ -53,7 +53,7 @@ def explain_difference(
             second_id,
             "same recipe, other bytes: not reproducible",
             files=tuple(_compare(_content(first), _content(second))),
-            circumstances=tuple(_compare(first.run.get("environment", {}), second.run.get("environment", {}))),
+            circumstances=tuple(_compare(first.environment, second.environment)),
         )
     recipes = tuple(_compare(first.recipe.model_dump(), second.recipe.model_dump()))
     inputs: dict[str, Explanation] = {}
@@ -140,7 +140,7 @@ def trace(store: Store, ids: list[str]) -> Lineage:
             raise UnknownArtifactError(f"no artifact {current} in {store.root}")
         if manifest is not None and current not in entered:
             entered.add(current)
-            sources = manifest.run.get("sources", {})
+            sources = manifest.source_names
             pending += [
                 (
                     source,

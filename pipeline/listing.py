@@ -40,8 +40,8 @@ def _summarize(store: Store, artifact_id: str, names: tuple[str, ...]) -> Summar
             document["recipe"]["stage"],
             tuple(document["feedback"]),
             sum(file["size"] for file in document["files"]),
-            document["run"]["started"],
+            str(document["run"].get("started", "")),
             names,
         )
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return Summary(artifact_id, "", "", (), 0, "", names)

@@ -147,6 +147,20 @@ class Manifest(Config):
         return self.recipe.artifact_inputs
 
     @property
+    def environment(self) -> dict[str, Any]:
+        """What the run ran on. `run` is free in form, so nothing is taken for granted about it."""
+        return self._part_of_run("environment")
+
+    @property
+    def source_names(self) -> dict[str, Any]:
+        """What the input files were called, by role."""
+        return self._part_of_run("sources")
+
+    def _part_of_run(self, name: str) -> dict[str, Any]:
+        part = self.run.get(name)
+        return part if isinstance(part, dict) else {}
+
+    @property
     def size(self) -> int:
         """How many bytes the files hold."""
         return sum(file.size for file in self.files)

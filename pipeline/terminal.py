@@ -104,7 +104,7 @@ def format_artifact(artifact: Artifact, names: list[str], other_recipes: list[Ma
 
 def _name_inputs(manifest: Manifest) -> dict[str, str]:
     """Return the inputs, with the names that files had."""
-    sources = manifest.run.get("sources", {})
+    sources = manifest.source_names
     return {
         role: f"{source} ({sources[role]})" if role in sources else source
         for role, source in manifest.recipe.inputs.items()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -17,8 +18,9 @@ from prefline.pipeline.copying import pull, push
 from prefline.pipeline.drawing import draw_dot, draw_text, short
 from prefline.pipeline.drawing_svg import draw_svg
 from prefline.pipeline.lineage import Difference
+from prefline.pipeline.listing import summarize
 from prefline.pipeline.remotes import Remote
-from prefline.pipeline.terminal import format_explanation
+from prefline.pipeline.terminal import format_artifact, format_explanation, format_list
 
 Publish = Callable[..., Artifact]
 
@@ -164,6 +166,18 @@ def test_an_input_left_elsewhere_is_drawn_as_absent(store: Store, chain: dict[st
         ("absent", "not in this store"),
         ("reward-model", "train-reward"),
     ]
+
+
+@pytest.mark.parametrize("run", [{}, {"environment": 3, "sources": "none"}, {"sources": ["a"], "started": {}}])
+def test_a_run_of_any_form_can_be_shown_drawn_and_compared(store: Store, publish: Publish, run: dict[str, Any]) -> None:
+    first = publish(store, {"a.txt": b"1"}, inputs={"source": "file:sha256:" + "1" * 64})
+    second = publish(store, {"a.txt": b"2"}, inputs={"source": "file:sha256:" + "1" * 64})
+    (first.path / "manifest.json").chmod(0o644)
+    (first.path / "manifest.json").write_bytes(first.manifest.model_copy(update={"run": run}).to_bytes())
+    assert "not reproducible" in format_explanation(explain_difference(store, first.id, second.id))
+    assert "name unknown" in draw_text(trace(store, [first.id]))
+    assert "file:sha256:111" in format_artifact(store.get(first.id), [], [])
+    assert len(format_list(summarize(store)).splitlines()) == 3
 
 
 def test_forged_manifests_that_are_each_other_s_inputs_do_no_harm(
