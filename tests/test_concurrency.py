@@ -27,7 +27,6 @@ from prefline.pipeline.locks import exclusive, shared
 from prefline.pipeline.naming import MANIFEST
 from prefline.pipeline.publishing import utc_now
 
-ROUNDS = 50
 NO_GRACE = timedelta(0)
 DAY = timedelta(days=1)
 YEAR = timedelta(days=365)
@@ -102,7 +101,7 @@ def keep_working(report: Connection, root: Path, source: str) -> None:
         signal.pause()
 
 
-# --- fifty rounds ---
+# --- many rounds ---
 
 
 @dataclass(frozen=True)
@@ -153,15 +152,16 @@ def last_word(reports: Connection) -> str | None:
         return None
 
 
-def test_in_fifty_rounds_of_two_writers_random_kills_and_gc_all_that_is_seen_is_whole(
-    store: Store, tmp_path: Path
+@pytest.mark.parametrize("rounds", [50, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_in_many_rounds_of_two_writers_random_kills_and_gc_all_that_is_seen_is_whole(
+    store: Store, tmp_path: Path, rounds: int
 ) -> None:
     start = tmp_path / "start"
     undisturbed = Round(content=0, seeds=(1, 2), kills=(None, None), grace=NO_GRACE)
     longest = min(undisturbed.play(store.root, start)[1] for _ in range(3))
-    dice = random.Random(50)
+    dice = random.Random(rounds)
     killed = 0
-    for number in range(ROUNDS):
+    for number in range(rounds):
         before = set(store.ids())
         game = Round.draw(dice, number, longest)
         reported, _ = game.play(store.root, start)
