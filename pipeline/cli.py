@@ -4,7 +4,9 @@ Exit codes: 0 done, 1 refused or found wrong (the message says why), 2 not under
 What a verb needs is imported inside it, so that `--help` answers at once.
 """
 
+import contextlib
 import io
+import os
 import signal
 import sys
 from typing import Annotated, Any
@@ -96,7 +98,9 @@ def main() -> None:
 
 def _stop(number: int, _: object) -> None:
     """Leave as if by an error, so that drafts are cleared away."""
-    print(f"prefline: stopped by {signal.Signals(number).name}; nothing half-made was published", file=sys.stderr)
+    said = f"prefline: stopped by {signal.Signals(number).name}; nothing half-made was published\n"
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        os.write(2, said.encode())  # not print: the signal may have come in the middle of one
     sys.exit(128 + number)
 
 
