@@ -10,6 +10,7 @@ from typing import Never
 from prefline.data.errors import DataError
 from prefline.data.wording import shorten
 
+_MOST_LEVELS = 64  # far from where the parsers and writers of any language give up
 _TYPE_NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
 
 
@@ -28,10 +29,17 @@ def parse_json(raw: bytes) -> object:
         raise DataError("not acceptable JSON: nested too deeply") from None
     except ValueError:
         raise DataError("not acceptable JSON: a number of more digits than Python converts") from None
+    if text.count("[") + text.count("{") > _MOST_LEVELS and _is_deeper(value, _MOST_LEVELS):
+        raise DataError(f"not acceptable JSON: nested more than {_MOST_LEVELS} levels deep")
     # Only an escape can bring in half a pair, so text without one needs no second look.
     if "\\u" in text:
         _refuse_lone_surrogates(value)
     return value
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deeper(item, levels - 1) for item in inner)
 
 
 def type_name(value: object) -> str:
@@ -42,8 +50,8 @@ def type_name(value: object) -> str:
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
         raise DataError(f"not acceptable JSON: the key {shorten(twice)!r} appears twice in one object")
     return result
 

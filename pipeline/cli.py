@@ -106,5 +106,6 @@ def _stop(number: int, _: object) -> None:
 
 def _fail(message: str) -> None:
     lines = (printable(line) for line in message.split("\n"))
-    print("prefline: " + "\n".join(lines), file=sys.stderr)
+    if sys.stderr is not None:  # closed by whoever called; print would take stdout instead
+        print("prefline: " + "\n".join(lines), file=sys.stderr)
     sys.exit(1)

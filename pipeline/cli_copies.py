@@ -61,8 +61,8 @@ def pull(
     remote = Remote(url)
     artifact_id, name = remote.resolve(artifact)
     opened = Store.create(store)
-    names = opened.names.all()
+    names = opened.names.readable()
     copy_here(opened, artifact_id, remote, alone=alone, name=name, say=say)
+    print(artifact_id, flush=True)
     for moved in describe_moved_names(names, opened):
         say(moved)
-    print(artifact_id)

@@ -16,7 +16,7 @@ def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
     from prefline.pipeline.store import Store
 
     try:
-        names = {short_name(full) for full in Store.open(ctx.params.get("store") or DEFAULT_STORE).names.all()}
+        names = {short_name(full) for full in Store.open(ctx.params.get("store") or DEFAULT_STORE).names.readable()}
     except (PreflineError, OSError):
         return []  # nothing to offer, and a line that is being typed is no place to say why
     return sorted(name for name in names if name.startswith(incomplete))

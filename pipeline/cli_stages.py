@@ -29,14 +29,14 @@ def ingest(
 
     source = SourceFile.read(file)
     opened = Store.create(store)
-    names = opened.names.all()
+    names = opened.names.readable()
     made = make(opened, INGEST, params={"feedback": feedback}, inputs={"source": source}, name=name)
     if made.damage:
         say(f"{made.damage}. It was made again from {file}")
+    print(made.artifact.id, flush=True)
     rows = count(made.artifact.manifest.data["comparisons"], "comparison", "comparisons")
     say(f"{rows} from {file}, {'made before and reused' if made.reused else 'ingested'}")
     if opened.get(made.artifact.id).manifest.key != made.artifact.manifest.key:
         say("another recipe led to the same artifact before; `prefline show` tells of both")
     for moved in describe_moved_names(names, opened):
         say(moved)
-    print(made.artifact.id)

@@ -151,10 +151,11 @@ def gc(
     from prefline.pipeline.publishing import utc_now
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import format_sweep, say
+    from prefline.pipeline.trash import restore
 
     opened = Store.open(store)
     if bring_back is not None:
-        print(collection.restore(opened, bring_back))
+        print(restore(opened, bring_back))
         return
     try:
         time_of_grace = collection.parse_grace(grace)
@@ -177,7 +178,7 @@ def name(
 
     opened = Store.open(store)
     artifact_id = opened.resolve(artifact)
-    names = opened.names.all()
+    names = opened.names.readable()
     opened.set_name(name, artifact_id)
     for moved in describe_moved_names(names, opened):
         say(moved)

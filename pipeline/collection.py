@@ -6,9 +6,7 @@ change of mind costs nothing.
 
 import contextlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,18 +18,22 @@ from prefline.data.errors import (
     DamagedArtifactError,
     ManifestError,
     StoreError,
-    UnknownArtifactError,
 )
 from prefline.pipeline import locks
 from prefline.pipeline.failpoints import reach
-from prefline.pipeline.filesystem import explaining, make_folder, remove_file, rename, replace_file, sync_folder
+from prefline.pipeline.filesystem import (
+    is_trouble,
+    make_folder,
+    read_file,
+    remove_file,
+    sync_folder,
+)
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.naming import MANIFEST
-from prefline.pipeline.store import Store
-from prefline.pipeline.verification import find_faults, read_manifest
+from prefline.pipeline.store import ERASING, Store
+from prefline.pipeline.trash import erase, mark_for_erasing, move_to_trash
 
 DEFAULT_GRACE = timedelta(days=7)
-_ERASING = ".erasing"
 
 
 @dataclass(slots=True)
@@ -64,25 +66,31 @@ def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     named = list(store.names.all().values())
     young = [name for name in ids if _is_young(store.folder_of(name) / MANIFEST, grace, now)]
     live, sweep.drafts = _look_at_drafts(store)
-    kept = _with_ancestors(store, [*named, *young, *live])
+    # What has no manifest yet is left in peace while it is young: somebody may be pushing to this folder.
+    complete = [name for name in young if store.has(name)]
+    kept = _with_ancestors(store, [*named, *complete, *live]) | {*young}
     for artifact_id in ids:
         if artifact_id in kept:
             sweep.kept += 1
         else:
             sweep.artifacts.append(artifact_id)
             sweep.size += _size_of(store.folder_of(artifact_id))
-    gone = set(sweep.artifacts)
-    sweep.records = [record for record, leads_to in _records(store) if leads_to in gone or not store.has(leads_to)]
     sweep.trash = [
-        path for path in store.entries("trash") if path.name.endswith(_ERASING) or not _is_young(path, grace, now)
+        path for path in store.entries("trash") if path.name.endswith(ERASING) or not _is_young(path, grace, now)
     ]
+    # What waits in the trash may come back, and its recipes with it.
+    waiting = {f"sha256:{path.name.partition('.')[0]}" for path in {*store.entries("trash")} - {*sweep.trash}}
+    remaining = waiting | kept | (set() if sweep.erases_at_once else {*sweep.artifacts})
+    sweep.records = [record for record, leads_to in _records(store) if leads_to not in remaining]
     sweep.waiting = len(store.entries("trash")) - len(sweep.trash)
     return sweep
 
 
 def preview_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
-    """Plan a sweep while no other sweep is under way."""
-    with locks.shared(store.lock):
+    """Plan a sweep while no other sweep is under way; a store that cannot be written has none."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(StoreError):
+            held.enter_context(locks.shared(store.lock))
         return plan_sweep(store, grace=grace, now=now)
 
 
@@ -90,13 +98,14 @@ def sweep_store(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     """Move to the trash what nothing leads to, and erase what has been there for the time of grace."""
     # Alone with the store: no draft can begin, and none can become visible, between the plan and the deed.
     with locks.exclusive(store.lock):
+        make_folder(store.root / "trash")
         sweep = plan_sweep(store, grace=grace, now=now)
-        doomed = [_mark_for_erasing(path) for path in sweep.trash]
+        doomed = [mark_for_erasing(path) for path in sweep.trash]
         for artifact_id in sweep.artifacts:
-            moved = _move_to_trash(store, artifact_id, now)
+            moved = move_to_trash(store, artifact_id, now)
             reach("gc.moved")
             if sweep.erases_at_once:
-                doomed.append(_mark_for_erasing(moved))
+                doomed.append(mark_for_erasing(moved))
         # Before anything is erased, or a power cut could bring back a folder without its files.
         for folder in (store.root / "trash", *{store.folder_of(artifact_id).parent for artifact_id in sweep.artifacts}):
             sync_folder(folder)
@@ -104,36 +113,8 @@ def sweep_store(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
             remove_file(record)
     for path in [*doomed, *sweep.drafts]:
         reach("gc.erasing")
-        _erase(path)
+        erase(path)
     return sweep
-
-
-def restore(store: Store, text: str) -> str:
-    """Bring an artifact back from the trash; return its id."""
-    prefix = text.removeprefix("sha256:")
-    with store.staging() as scratch, locks.exclusive(store.lock):
-        found = [
-            path for path in store.entries("trash") if path.name.startswith(prefix) and not path.name.endswith(_ERASING)
-        ]
-        digests = {path.name.partition(".")[0] for path in found}
-        if len(digests) != 1 or len(prefix) < 4:
-            what = f"begins {len(digests)} ids" if digests else "begins no id"
-            raise UnknownArtifactError(f"{text!r} {what} in the trash of {store.root}")
-        artifact_id = f"sha256:{digests.pop()}"
-        sound = [path for path in found if not find_faults(path, expected_id=artifact_id)]
-        if not sound:
-            raise DamagedArtifactError(f"{artifact_id} in the trash is damaged: {find_faults(found[0])[0]}")
-        target = store.folder_of(artifact_id)
-        make_folder(target.parent)
-        if not rename(sound[0], target):
-            raise StoreError(f"{artifact_id} is in the store already")
-        sync_folder(target.parent)
-        manifest = read_manifest(target)
-        record = store.record_of(manifest.key)
-        if not record.exists():
-            replace_file(record, (target / MANIFEST).read_bytes(), scratch / "record")
-        store.keep_young(artifact_id)
-        return artifact_id
 
 
 def parse_grace(text: str) -> timedelta:
@@ -152,9 +133,11 @@ def _is_young(path: Path, grace: timedelta, now: datetime) -> bool:
     if grace == timedelta(0):
         return False
     try:
-        return now.timestamp() - path.lstat().st_mtime < grace.total_seconds()
+        # Without a manifest yet, as in a folder that is being pushed to, the folder tells its age.
+        status = (path if path.exists() else path.parent).lstat()
     except FileNotFoundError:
         return False
+    return now.timestamp() - status.st_mtime < grace.total_seconds()
 
 
 def _look_at_drafts(store: Store) -> tuple[list[str], list[Path]]:
@@ -167,8 +150,8 @@ def _look_at_drafts(store: Store) -> tuple[list[str], list[Path]]:
             continue
         try:
             inputs += json.loads((folder / "inputs.json").read_bytes())
-        except FileNotFoundError:
-            continue  # just finished
+        except (FileNotFoundError, ValueError):
+            continue  # just finished or, as a mere preview may see it, just begun
     return inputs, dead
 
 
@@ -197,37 +180,14 @@ def _records(store: Store) -> list[tuple[Path, str]]:
     records: list[tuple[Path, str]] = []
     for path in store.entries("keys"):
         try:
-            records.append((path, Manifest.from_bytes(path.read_bytes()).id))
+            records.append((path, Manifest.from_bytes(read_file(path)).id))
         except ManifestError:
             records.append((path, "sha256:"))
+        except StoreError as error:
+            if is_trouble(error):
+                raise  # which says nothing of the record
+            records.append((path, "sha256:"))
     return records
-
-
-def _move_to_trash(store: Store, artifact_id: str, now: datetime) -> Path:
-    folder = store.folder_of(artifact_id)
-    target = store.root / "trash" / f"{folder.name}.{os.urandom(4).hex()}"
-    os.utime(folder, (now.timestamp(), now.timestamp()))  # the time of grace begins
-    rename(folder, target)
-    return target
-
-
-def _mark_for_erasing(path: Path) -> Path:
-    """Give trash the name that says it may be incomplete, so that nobody restores half an artifact."""
-    if path.name.endswith(_ERASING):
-        return path
-    doomed = path.with_name(path.name + _ERASING)
-    rename(path, doomed)
-    return doomed
-
-
-def _erase(path: Path) -> None:
-    """Erase whatever lies there, as often as it takes: another gc may be erasing it too."""
-    while os.path.lexists(path):
-        with explaining(path), contextlib.suppress(FileNotFoundError):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
 
 
 def _size_of(folder: Path) -> int:

@@ -8,13 +8,13 @@ where it stopped.
 import posixpath
 from collections.abc import Callable, Iterator
 
-from prefline.data.errors import DamagedArtifactError, UnknownArtifactError
+from prefline.data.errors import UnknownArtifactError
 from prefline.data.wording import count
 from prefline.pipeline.filesystem import make_scratch_folder
 from prefline.pipeline.hashing import hash_and_sync
+from prefline.pipeline.inspection import require_inherited_feedback
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.naming import MANIFEST
-from prefline.pipeline.places import STORE_MARKER
 from prefline.pipeline.publishing import install, publishable_files
 from prefline.pipeline.remotes import Remote
 from prefline.pipeline.store import Store
@@ -38,7 +38,7 @@ def push(store: Store, artifact_id: str, remote: Remote, *, alone: bool, name: s
                 remote.upload(artifact.path / file.path, posixpath.join(remote.folder_of(current), file.path))
             remote.upload(artifact.path / MANIFEST, posixpath.join(remote.folder_of(current), MANIFEST))
             say(f"{current} pushed: {_describe_size(artifact.manifest)}")
-    remote.write(remote.path("store.json"), STORE_MARKER)
+    remote.mark_as_store()
     if name is not None:
         before = remote.write_name(kind, name, artifact_id)
         if before not in (None, artifact_id):
@@ -58,6 +58,8 @@ def pull(store: Store, artifact_id: str, remote: Remote, *, alone: bool, name: s
         found = remote.read_manifest(current)
         if found is None and current == artifact_id:
             raise UnknownArtifactError(f"no artifact {artifact_id} at {remote.shown_url}")
+        if found is not None:
+            require_inherited_feedback(store, found[0])
         if found is None:
             say(f"{current} is not at {remote.shown_url} and was left out")
             continue
@@ -70,16 +72,14 @@ def _fetch(store: Store, remote: Remote, manifest: Manifest, raw: bytes, name: s
         folder = scratch / "artifact"
         make_scratch_folder(folder)
         for file in manifest.files:  # their paths were checked when the manifest was parsed
+            remote.check_size(manifest.id, file)
             remote.download(posixpath.join(remote.folder_of(manifest.id), file.path), folder / file.path)
         arrived = {file.path: file for file in hash_and_sync(folder, publishable_files(folder))}
         for promised in manifest.files:
-            file = arrived[promised.path]
-            if file != promised:
-                raise DamagedArtifactError(
-                    f"{remote.shown_url}: {file.path} of {manifest.id} is damaged there: {file.size} bytes with "
-                    f"sha256 {file.sha256}, expected {promised.size} with {promised.sha256}. Nothing was kept of it"
-                )
-        install(store, folder, manifest, raw, name)
+            if arrived[promised.path] != promised:
+                found = arrived[promised.path]
+                remote.refuse(manifest.id, promised, f"{found.size} bytes with sha256 {found.sha256}")
+        install(store, folder, manifest, raw, name, made_here=False)
 
 
 def _is_sound(store: Store, artifact_id: str) -> bool:

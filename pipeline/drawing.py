@@ -52,8 +52,10 @@ def draw_dot(lineage: Lineage) -> str:
     lines = ["digraph lineage {", "  rankdir=LR;", "  node [shape=box, fontname=sans];"]
     for node in lineage.nodes:
         label = "\\n".join(_quote(text) for text in (title_of(node), short(node.id), origin_of(node)))
-        lines.append(f'  "{node.id}" [label="{label}"{", style=dashed" if is_outside(node) else ""}];')
-    lines += [f'  "{edge.source}" -> "{edge.target}" [label="{_quote(edge.role)}"];' for edge in lineage.edges]
+        lines.append(f'  "{_quote(node.id)}" [label="{label}"{", style=dashed" if is_outside(node) else ""}];')
+    lines += [
+        f'  "{_quote(edge.source)}" -> "{_quote(edge.target)}" [label="{_quote(edge.role)}"];' for edge in lineage.edges
+    ]
     return "\n".join([*lines, "}", ""])
 
 

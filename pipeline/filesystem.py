@@ -10,6 +10,7 @@ import fcntl
 import io
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,14 @@ def explain(error: OSError, path: Path) -> str:
             "check the disk, then run the same command again"
         )
     return reason
+
+
+def is_trouble(error: StoreError, *, of_the_process: bool = False) -> bool:
+    """Say whether an error is about the machine, or even only about this process, rather than about the file."""
+    number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+    return number in (errno.EMFILE, errno.ENFILE) or (
+        not of_the_process and number in (errno.EIO, errno.ENOSPC, errno.ENOMEM)
+    )
 
 
 def _free_space(path: Path) -> str:
@@ -172,6 +181,14 @@ def open_to_read(path: Path) -> int:
         return os.open(path, _READ)
 
 
+def read_file(path: Path) -> bytes:
+    """Read a plain file whole: no link is followed, and no pipe is waited for."""
+    with explaining(path), open(os.open(path, _READ | os.O_NONBLOCK), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise StoreError(f"{path}: is not a plain file")
+        return stream.read()
+
+
 def sync_file(path: Path) -> None:
     """Wait until a file that somebody else wrote is on the disk."""
     _sync_path(path, _READ)
@@ -194,6 +211,7 @@ def _sync_path(path: Path, flags: int) -> None:
 def _sync(descriptor: int) -> None:
     """A failed sync is final for this attempt: the kernel may drop the pages it could not write."""
     if sys.platform == "darwin":  # plain fsync leaves the bytes in the drive's own cache there
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)
+        with contextlib.suppress(OSError):  # on volumes that do not know it
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +14,19 @@ from prefline.pipeline.failpoints import reach
 from prefline.pipeline.filesystem import explaining, open_to_read, sync_file
 from prefline.pipeline.manifest import File
 
+_CHUNK = 1 << 20
 
-def hash_file(path: Path) -> str:
-    """Return the hex digest of a file, never following a symbolic link."""
+
+def hash_file(path: Path, stop: threading.Event | None = None) -> str:
+    """Return the hex digest of a file, never following a symbolic link. Whoever waits no longer sets `stop`."""
+    digest = hashlib.sha256()
+    chunk = memoryview(bytearray(_CHUNK))
     with open(open_to_read(path), "rb", buffering=0) as stream, explaining(path):
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while length := stream.readinto(chunk):
+            digest.update(chunk[:length])
+            if stop is not None and stop.is_set():
+                raise StoreError(f"{path}: hashing was stopped")
+    return digest.hexdigest()
 
 
 def hash_and_sync(folder: Path, paths: list[str]) -> list[File]:
@@ -28,12 +37,12 @@ def hash_and_sync(folder: Path, paths: list[str]) -> list[File]:
 
     def describe(path: str, synced: Future[None]) -> File:
         size = (folder / path).stat(follow_symlinks=False).st_size
-        file = File(path=path, size=size, sha256=hash_file(folder / path))
+        file = File(path=path, size=size, sha256=hash_file(folder / path, stop))
         synced.result()
         reach("publish.hashed")
         return file
 
-    with _pool(syncing=True) as pool:
+    with _pool(syncing=True) as (pool, stop):
         # Each sync is queued just before its hash, so a hash only ever waits for a sync that has begun.
         described = [pool.submit(describe, path, pool.submit(sync_file, folder / path)) for path in paths]
         return [file.result() for file in described]
@@ -44,21 +53,23 @@ def hash_all(folder: Path, paths: list[str]) -> Iterator[tuple[str, str | StoreE
 
     def attempt(path: str) -> tuple[str, str | StoreError]:
         try:
-            return path, hash_file(folder / path)
+            return path, hash_file(folder / path, stop)
         except StoreError as error:
             return path, error
 
-    with _pool() as pool:
+    with _pool() as (pool, stop):
         yield from pool.map(attempt, paths)
 
 
 @contextlib.contextmanager
-def _pool(*, syncing: bool = False) -> Iterator[ThreadPoolExecutor]:
+def _pool(*, syncing: bool = False) -> Iterator[tuple[ThreadPoolExecutor, threading.Event]]:
     pool = ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + syncing, thread_name_prefix="hash")
+    stop = threading.Event()
     try:
-        yield pool
+        yield pool, stop
     finally:
-        # Where one file failed the rest need no look: without this the error would wait for all of them.
+        # After an error or a signal nobody waits for the rest, which can be many gigabytes.
+        stop.set()
         pool.shutdown(cancel_futures=True)
 
 

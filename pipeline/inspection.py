@@ -7,8 +7,9 @@ from pathlib import Path
 
 from prefline.data.errors import ArtifactError, ManifestError, StoreError
 from prefline.pipeline import locks
+from prefline.pipeline.filesystem import read_file
 from prefline.pipeline.manifest import Manifest
-from prefline.pipeline.naming import parse_id_line
+from prefline.pipeline.naming import MANIFEST, parse_id_line
 from prefline.pipeline.store import Store
 from prefline.pipeline.verification import Fault, find_faults
 
@@ -48,7 +49,11 @@ def check_artifacts(store: Store, ids: Iterable[str], *, quick: bool) -> Iterato
     """Check artifacts one by one: large ones take their time."""
     for artifact_id in ids:
         faults = find_faults(store.folder_of(artifact_id), quick=quick, expected_id=artifact_id)
+        if faults and not store.folder_of(artifact_id).exists():
+            continue  # taken by gc since it was listed
         manifest = _read(store, artifact_id)
+        if manifest is not None:
+            faults += [Fault(MANIFEST, problem) for problem in _find_lost_feedback(store, manifest)]
         yield Checked(artifact_id, manifest.kind if manifest else "unreadable", tuple(faults))
 
 
@@ -63,10 +68,24 @@ def inspect_store(store: Store, checked: tuple[Checked, ...]) -> Inspection:
     )
 
 
+def require_inherited_feedback(store: Store, manifest: Manifest) -> None:
+    """Refuse a manifest that hides where the preferences behind it came from."""
+    for problem in _find_lost_feedback(store, manifest):
+        raise ManifestError(f"{manifest.id} {problem}")
+
+
+def _find_lost_feedback(store: Store, manifest: Manifest) -> Iterator[str]:
+    for source in manifest.artifact_inputs:
+        before = _read(store, source)
+        lost = set(before.feedback) - set(manifest.feedback) if before else set()
+        if lost:
+            yield f"was made from {source}, but does not say its feedback: {', '.join(sorted(lost))}"
+
+
 def _read(store: Store, artifact_id: str) -> Manifest | None:
     try:
         return store.get(artifact_id).manifest
-    except ArtifactError:
+    except (ArtifactError, StoreError):
         return None
 
 
@@ -75,7 +94,7 @@ def _check_names(store: Store) -> Iterator[Fault]:
     for path in store.names.files():
         full = f"refs/{path.parent.name}/{path.name}"
         try:
-            artifact_id = parse_id_line(path.read_bytes(), full)
+            artifact_id = parse_id_line(read_file(path), full)
         except StoreError as error:
             yield Fault(full, str(error).removeprefix(f"{full}: "))
             continue
@@ -93,6 +112,7 @@ def _count_absent_inputs(store: Store, present: set[str]) -> dict[str, int]:
 
 def _leads_somewhere(store: Store, record: Path) -> bool:
     try:
-        return store.has(Manifest.from_bytes(record.read_bytes()).id)
-    except (ManifestError, FileNotFoundError):
+        leads_to = Manifest.from_bytes(read_file(record)).id
+    except (ManifestError, StoreError):
         return False
+    return store.has(leads_to) or leads_to in store.trashed()

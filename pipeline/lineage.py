@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from prefline.data.errors import ArtifactError, ManifestError, UnknownArtifactError
+from prefline.data.errors import ArtifactError, ManifestError, StoreError, UnknownArtifactError
+from prefline.pipeline.canonical import canonical_json
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.store import Artifact, Store
 
@@ -36,14 +37,15 @@ class Explanation:
 
 
 def explain_difference(
-    store: Store, first_id: str, second_id: str, _explained: frozenset[tuple[str, str]] = frozenset()
+    store: Store, first_id: str, second_id: str, _explained: set[tuple[str, str]] | None = None
 ) -> Explanation:
     """Compare two artifacts field by field, and the inputs in which they differ, all the way back.
 
-    An id does not cover the recipe, so forged manifests can be each other's inputs: a pair on the way
-    back that is being explained already is not explained again.
+    A pair is explained where it is met first: two roles may lead to the same pair at every step, and
+    forged manifests can be each other's inputs, since an id does not cover the recipe.
     """
-    explained = _explained | {(first_id, second_id)}
+    explained = set() if _explained is None else _explained
+    explained.add((first_id, second_id))
     if first_id == second_id:
         return Explanation(first_id, second_id, "same artifact")
     first, second = store.get(first_id).manifest, store.get(second_id).manifest
@@ -76,7 +78,7 @@ def _compare(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = 
         one, other = first.get(name), second.get(name)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             yield from _compare(one, other, f"{prefix}{name}.")
-        elif one != other or type(one) is not type(other) or (name in first) != (name in second):
+        elif (name in first) != (name in second) or canonical_json(one) != canonical_json(other):
             yield Difference(f"{prefix}{name}", one, other)
 
 
@@ -152,7 +154,12 @@ def trace(store: Store, ids: list[str]) -> Lineage:
         pending.pop()
         nodes[current] = _node(current, manifest, label, named.get(current, ()))
         if manifest is not None:
-            edges += [Edge(source, current, role) for role, source in sorted(manifest.recipe.inputs.items())]
+            # An input that has no place yet closes a circle of forged manifests: the circle is cut there.
+            edges += [
+                Edge(source, current, role)
+                for role, source in sorted(manifest.recipe.inputs.items())
+                if source in nodes and source != current
+            ]
     return Lineage(tuple(nodes.values()), tuple(edges))
 
 
@@ -160,7 +167,7 @@ def _read(store: Store, node_id: str) -> Manifest | None:
     """Return the manifest of a node; one that is elsewhere or damaged is drawn all the same."""
     try:
         return store.get(node_id).manifest
-    except ArtifactError:
+    except (ArtifactError, StoreError):
         return None
 
 

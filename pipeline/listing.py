@@ -3,6 +3,8 @@
 import json
 from dataclasses import dataclass
 
+from prefline.data.errors import StoreError
+from prefline.pipeline.filesystem import read_file
 from prefline.pipeline.naming import MANIFEST
 from prefline.pipeline.store import Store
 
@@ -32,16 +34,15 @@ def summarize(store: Store) -> list[Summary]:
 
 def _summarize(store: Store, artifact_id: str, names: tuple[str, ...]) -> Summary:
     try:
-        with open(f"{store.folder_of(artifact_id)}/{MANIFEST}", "rb") as stream:
-            document = json.loads(stream.read())
+        document = json.loads(read_file(store.folder_of(artifact_id) / MANIFEST))
         return Summary(
             artifact_id,
-            document["kind"],
-            document["recipe"]["stage"],
-            tuple(document["feedback"]),
+            str(document["kind"]),
+            str(document["recipe"]["stage"]),
+            tuple(str(mark) for mark in document["feedback"]),
             sum(file["size"] for file in document["files"]),
             str(document["run"].get("started", "")),
             names,
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (StoreError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Summary(artifact_id, "", "", (), 0, "", names)

@@ -8,7 +8,9 @@ digest  digest of the document's own bytes (`Artifact.manifest_digest`). It cove
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, ValidationError
@@ -16,9 +18,10 @@ from pydantic import Field, StringConstraints, ValidationError
 from prefline.data.configuration import Config, describe_problems
 from prefline.data.errors import ArtifactError, DataError, ManifestError
 from prefline.data.strict_json import parse_json
+from prefline.data.wording import shorten
 from prefline.pipeline.canonical import canonical_json, digest_json
 from prefline.pipeline.feedback import Feedback
-from prefline.pipeline.naming import check_kind, check_member_path
+from prefline.pipeline.naming import MANIFEST, check_kind, check_member_path
 
 SCHEMA = 1
 _SCHEMA_PREFIX = "prefline.manifest/"
@@ -132,6 +135,7 @@ class Manifest(Config):
                 check_member_path(file.path)
         except ArtifactError as error:
             raise ManifestError(str(error)) from None
+        _check_coexistence([file.path for file in manifest.files])
         _check_order([file.path.encode() for file in manifest.files], "files")
         _check_order([feedback.encode() for feedback in manifest.feedback], "feedback")
         return manifest
@@ -174,8 +178,8 @@ def _content_id(document: Mapping[str, Any]) -> str:
 def _schema_version(document: Mapping[str, Any]) -> int:
     schema = document.get("schema")
     number = schema.removeprefix(_SCHEMA_PREFIX) if isinstance(schema, str) else ""
-    if not isinstance(schema, str) or not schema.startswith(_SCHEMA_PREFIX) or not number.isdecimal():
-        raise ManifestError(f"'schema' must be '{_SCHEMA_PREFIX}N', found {schema!r}")
+    if not isinstance(schema, str) or not schema.startswith(_SCHEMA_PREFIX) or not re.fullmatch(r"[0-9]{1,6}", number):
+        raise ManifestError(f"'schema' must be '{_SCHEMA_PREFIX}N', found {shorten(repr(schema))}")
     version = int(number)
     if version > SCHEMA:
         raise ManifestError(
@@ -184,6 +188,14 @@ def _schema_version(document: Mapping[str, Any]) -> int:
     if version != SCHEMA and version not in UPCASTERS:
         raise ManifestError(f"{schema} was never released")
     return version
+
+
+def _check_coexistence(paths: list[str]) -> None:
+    """Refuse paths of which some systems can hold only one: equal but for their case, or a file and a folder."""
+    folded = [path.casefold() for path in paths]
+    folders = {folder.as_posix() for path in folded for folder in PurePosixPath(path).parents}
+    if len(set(folded)) < len(folded) or folders & {*folded, MANIFEST}:
+        raise ManifestError("'files' has paths that cannot lie side by side on every system")
 
 
 def _check_order(items: list[bytes], field: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prefline.data.errors import StoreError, UnknownArtifactError
 from prefline.data.wording import did_you_mean
-from prefline.pipeline.filesystem import explain, list_folder, make_folder, remove_file, replace_file
+from prefline.pipeline.filesystem import list_folder, make_folder, read_file, remove_file, replace_file
 from prefline.pipeline.naming import is_name, parse_id_line
 
 
@@ -34,11 +34,17 @@ class Names:
     def by_id(self) -> dict[str, tuple[str, ...]]:
         """Return the names of every artifact that has some, without their kinds."""
         result: dict[str, tuple[str, ...]] = {}
-        for path in self.files():
-            with contextlib.suppress(StoreError):  # `verify` names those that cannot be read
-                for full, artifact_id in self._read([path]):
-                    result[artifact_id] = (*result.get(artifact_id, ()), short_name(full))
+        for full, artifact_id in self.readable().items():
+            result[artifact_id] = (*result.get(artifact_id, ()), short_name(full))
         return result
+
+    def readable(self) -> dict[str, str]:
+        """Return the id behind every name that can be read; `verify` tells of the others."""
+        names: dict[str, str] = {}
+        for path in self.files():
+            with contextlib.suppress(StoreError):
+                names |= dict(self._read([path]))
+        return names
 
     def find(self, text: str) -> tuple[str, str] | None:
         """Return the full name and the id that a text means, or None where it is no name."""
@@ -56,11 +62,11 @@ class Names:
     def _read(self, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
         for path in paths:
             try:
-                content = path.read_bytes()
-            except FileNotFoundError:
-                continue  # removed since it was listed
-            except OSError as error:
-                raise StoreError(f"{path}: {explain(error, path)}") from error
+                content = read_file(path)
+            except StoreError:
+                if not path.exists():
+                    continue  # removed since it was listed
+                raise
             yield f"{path.parent.name}/{path.name}", parse_id_line(content, path)
 
     def write(self, kind: str, name: str, artifact_id: str, scratch: Path) -> None:

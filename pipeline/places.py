@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from prefline.data.errors import StoreError
 
@@ -39,7 +38,14 @@ def describe_missing(root: Path) -> str:
     return f"{root} {what}. The first artifact makes a store; name another one with --store or PREFLINE_STORE"
 
 
-def without_credentials(url: str) -> str:
-    """Drop the user and the password of a URL, and what follows its path: tokens live there too."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+def without_credentials(text: str) -> str:
+    """Drop users, passwords and queries of all URLs in a text: tokens live there."""
+    return re.sub(r"[?#][^\s?#]+", "", re.sub(r"(://)[^/@\s]+@", r"\1", text))
+
+
+def credentials_of(url: str) -> list[str]:
+    """Return what must not be shown of a URL, whatever it is that repeats it; the longest first."""
+    users = re.findall(r"://([^/@\s]+)@", url)
+    values = re.findall(r"[?&;][^=&\s]*=([^&;\s]+)", url)
+    passwords = [user.partition(":")[2] for user in users]
+    return sorted({secret for secret in (*users, *values, *passwords) if secret}, key=len, reverse=True)

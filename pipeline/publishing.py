@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefline.data.errors import ArtifactError
+from prefline.data.errors import ArtifactError, StoreError
 from prefline.pipeline import locks
 from prefline.pipeline.environment import describe_environment
 from prefline.pipeline.failpoints import reach
@@ -98,8 +98,13 @@ class Draft:
         }
 
 
-def install(store: Store, folder: Path, manifest: Manifest, raw: bytes, name: str | None = None) -> Artifact:
+def install(
+    store: Store, folder: Path, manifest: Manifest, raw: bytes, name: str | None = None, *, made_here: bool = True
+) -> Artifact:
     """Make a draft's folder visible, its files being on the disk already.
+
+    Only what was `made_here` is remembered as the result of its recipe. What comes from elsewhere may
+    claim any recipe, and a stage that was asked for that one must not be answered with it.
 
     `raw` is the manifest as it was first written, which for an artifact from elsewhere may be in an
     older schema than `manifest` is now.
@@ -112,11 +117,11 @@ def install(store: Store, folder: Path, manifest: Manifest, raw: bytes, name: st
     with locks.shared(store.lock):
         installed = _put(store, folder, manifest)
         if installed:
-            _record(store, folder, manifest, raw, name)
+            _point_to(store, folder, manifest, raw if made_here else None, name)
     if not installed:
         with locks.exclusive(store.lock):
             _put_for_damaged(store, folder, manifest)
-            _record(store, folder, manifest, raw, name)
+            _point_to(store, folder, manifest, raw if made_here else None, name)
     return Artifact(store.folder_of(manifest.id), manifest)
 
 
@@ -139,14 +144,16 @@ def _put_for_damaged(store: Store, folder: Path, manifest: Manifest) -> None:
     if not _put(store, folder, manifest):
         target = store.folder_of(manifest.id)
         os.utime(target, follow_symlinks=False)  # the time of grace begins
-        rename(target, store.root / "trash" / f"{target.name}.{folder.parent.name}")
-        _put(store, folder, manifest)
+        aside = store.root / "trash" / f"{target.name}.{folder.parent.name}"
+        if not rename(target, aside) or not _put(store, folder, manifest):
+            raise StoreError(f"{target}: the damaged artifact there could not be replaced")
 
 
-def _record(store: Store, folder: Path, manifest: Manifest, raw: bytes, name: str | None) -> None:
-    """Let the recipe, and the name if there is one, lead to the artifact."""
+def _point_to(store: Store, folder: Path, manifest: Manifest, record: bytes | None, name: str | None) -> None:
+    """Let the recipe, if there is a record of it, and the name, if there is one, lead to the artifact."""
     scratch = folder.parent
-    replace_file(store.record_of(manifest.key), raw, scratch / "record")
+    if record is not None:
+        replace_file(store.record_of(manifest.key), record, scratch / "record")
     reach("publish.recorded")
     if name is not None:
         store.names.write(manifest.kind, name, manifest.id, scratch)

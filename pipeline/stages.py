@@ -1,5 +1,6 @@
 """What a stage is, and how one is run: the same recipe is never made twice, and inputs are verified first."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefline.data.configuration import Config
-from prefline.data.errors import ConfigError, DataError
+from prefline.data.errors import ConfigError, DataError, StoreError
 from prefline.data.wording import did_you_mean
+from prefline.pipeline import locks
 from prefline.pipeline.failpoints import reach
 from prefline.pipeline.manifest import Recipe
+from prefline.pipeline.naming import check_name
 from prefline.pipeline.publishing import draft
 from prefline.pipeline.store import Artifact, Store
 from prefline.pipeline.verification import find_faults, require_sound
@@ -114,6 +117,8 @@ def make(
     """Return the artifact of this recipe, running the stage only if it was not made before."""
     settings = stage.params.parse(params)
     stage.check_inputs(inputs)
+    if name is not None:
+        check_name(name)  # before the work, not after it
     if seed is not None and not stage.seeded:
         raise ConfigError(f"{stage.name} leaves nothing to chance and takes no seed")
     if seed is None and stage.seeded:
@@ -147,7 +152,10 @@ def _find_sound(store: Store, recipe: Recipe) -> tuple[Artifact | None, str | No
     earlier = store.find(recipe.key)
     if earlier is None:
         return None, None
-    store.keep_young(earlier.id)
+    # Under the lock, or a gc that has made its plan takes what was just asked for. A store that cannot
+    # be written has no gc.
+    with contextlib.suppress(StoreError), locks.shared(store.lock):
+        store.keep_young(earlier.id)
     faults = find_faults(earlier.path, expected_id=earlier.id)
     return (None, f"{earlier.id} was damaged: {faults[0]}") if faults else (earlier, None)
 

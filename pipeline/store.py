@@ -27,9 +27,11 @@ from prefline.pipeline.canonical import canonical_json, digest_bytes
 from prefline.pipeline.failpoints import reach
 from prefline.pipeline.filesystem import (
     explain,
+    is_trouble,
     list_folder,
     make_folder,
     make_scratch_folder,
+    read_file,
     replace_file,
     sync_folder,
     write_file,
@@ -45,6 +47,7 @@ _FOLDERS = ("objects", "keys", "refs", "tmp", "trash")
 _ID = "sha256:"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHORTEST_PREFIX = 4
+ERASING = ".erasing"  # ends the name of trash that may be incomplete
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,6 @@ class Store:
             replace_file(root / name, content, root / "tmp" / secrets.token_hex(8))
         return cls(root)
 
-    # --- where things lie ---
-
     def folder_of(self, artifact_id: str) -> Path:
         """Where an artifact lies, if it is here."""
         digest = artifact_id.removeprefix(_ID)
@@ -133,14 +134,12 @@ class Store:
         return self.root / "keys" / f"{key.removeprefix(_ID)}.json"
 
     def entries(self, folder: str) -> list[Path]:
-        """Return what one of the store's own folders holds, in order."""
+        """Return what one of the store's folders holds, in order."""
         return list_folder(self.root / folder)
 
     def has(self, artifact_id: str) -> bool:
         """Say whether an artifact is here; it may still be damaged."""
-        return (self.folder_of(artifact_id) / MANIFEST).is_file()
-
-    # --- reading ---
+        return os.path.isfile(self.folder_of(artifact_id) / MANIFEST)  # noqa: PTH113  unreadable counts as absent
 
     def ids(self) -> Iterator[str]:
         """Yield the id of every artifact, in order."""
@@ -168,12 +167,15 @@ class Store:
     def find(self, key: str) -> Artifact | None:
         """Return what a recipe led to before, with the manifest of that very making."""
         try:
-            manifest = Manifest.from_bytes(self.record_of(key).read_bytes())
-        except (FileNotFoundError, ManifestError):
+            manifest = Manifest.from_bytes(read_file(self.record_of(key)))
+        except ManifestError:
             return None  # a damaged record is as good as none: the recipe runs again
-        if manifest.key != key or not self.has(manifest.id):
+        except StoreError as error:
+            if is_trouble(error):
+                raise
             return None
-        return Artifact(self.folder_of(manifest.id), manifest)
+        found = manifest.key == key and self.has(manifest.id)
+        return Artifact(self.folder_of(manifest.id), manifest) if found else None
 
     def resolve(self, text: str) -> str:
         """Return the id that a person means by an id, the beginning of one, or a name."""
@@ -184,6 +186,7 @@ class Store:
         shard = self.root / "objects" / prefix[:2]
         if len(prefix) >= _SHORTEST_PREFIX and prefix.isalnum():
             found = [entry.name for entry in list_folder(shard) if entry.name.startswith(prefix)]
+            found = [name for name in found if _DIGEST.fullmatch(name)]
             if len(found) == 1:
                 return _ID + found[0]
             if found:
@@ -193,9 +196,14 @@ class Store:
             f"{self._look_in_trash(prefix)}. `prefline list` shows what there is"
         )
 
+    def trashed(self) -> set[str]:
+        """Return the ids of what gc took and has not begun to erase."""
+        pieces = [path.name for path in self.entries("trash") if not path.name.endswith(ERASING)]
+        return {_ID + piece.partition(".")[0] for piece in pieces}
+
     def _look_in_trash(self, artifact_id: str) -> str:
         digest = artifact_id.removeprefix(_ID)
-        if len(digest) < _SHORTEST_PREFIX or not any(path.name.startswith(digest) for path in self.entries("trash")):
+        if len(digest) < _SHORTEST_PREFIX or not any(name.startswith(_ID + digest) for name in self.trashed()):
             return ""
         return f"; it is in the trash: `prefline gc --restore {digest[:12]}` brings it back"
 
@@ -213,8 +221,6 @@ class Store:
         with contextlib.suppress(OSError):  # in a store that cannot be written there is no gc either
             os.utime(self.folder_of(artifact_id) / MANIFEST)
 
-    # --- work in progress ---
-
     @contextlib.contextmanager
     def staging(self, inputs: Iterable[str] = ()) -> Iterator[Path]:
         """Lend a folder for work in progress.
@@ -231,6 +237,8 @@ class Store:
                 for artifact_id in needed:
                     if not self.has(artifact_id):
                         raise UnknownArtifactError(f"no artifact {artifact_id} in {self.root}")
+                if not folder.parent.is_dir():
+                    make_folder(folder.parent)  # lost by a tool that drops empty folders
                 make_scratch_folder(folder)
                 held.callback(shutil.rmtree, folder, ignore_errors=True)  # if it cannot be locked
                 held.enter_context(locks.exclusive(folder / "lock"))

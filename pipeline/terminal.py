@@ -18,7 +18,8 @@ from prefline.pipeline.store import Artifact, Store
 
 def say(text: str) -> None:
     """Talk to the person who is waiting."""
-    print(text, file=sys.stderr)
+    if sys.stderr is not None:  # closed by whoever called; print would take stdout instead
+        print(text, file=sys.stderr)
 
 
 def format_grace(grace: timedelta) -> str:
@@ -34,7 +35,7 @@ def describe_moved_names(before: Mapping[str, str], store: Store) -> list[str]:
     """Say which names have come to mean something else: what they meant before may now be lost to gc."""
     return [
         f"{full} was {before[full]} before; `prefline name {short(before[full])} NAME` keeps that from gc"
-        for full, artifact_id in store.names.all().items()
+        for full, artifact_id in store.names.readable().items()
         if before.get(full, artifact_id) != artifact_id
     ]
 

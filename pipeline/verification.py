@@ -1,13 +1,12 @@
 """Are these still the bytes that were published? Asked of one artifact before it is used, and of a store."""
 
-import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefline.data.errors import DamagedArtifactError, ManifestError, StoreError
-from prefline.pipeline.filesystem import explaining
+from prefline.pipeline.filesystem import explaining, is_trouble, read_file
 from prefline.pipeline.hashing import hash_all, list_files
 from prefline.pipeline.manifest import File, Manifest
 from prefline.pipeline.naming import MANIFEST
@@ -28,12 +27,10 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of an artifact's folder; ManifestError names the file."""
     path = folder / MANIFEST
     try:
-        if path.is_symlink():
-            raise ManifestError("a link stands in the place of the manifest")
-        with explaining(path):
-            raw = path.read_bytes()
-        return Manifest.from_bytes(raw)
+        return Manifest.from_bytes(read_file(path))
     except StoreError as error:
+        if is_trouble(error):
+            raise
         raise ManifestError(str(error)) from None
     except ManifestError as error:
         raise ManifestError(f"{path}: {error}") from None
@@ -45,6 +42,8 @@ def find_faults(folder: Path, *, quick: bool = False, expected_id: str | None = 
         return [Fault(".", "the folder of the artifact is a link")]
     try:
         manifest = read_manifest(folder)
+    except StoreError as error:
+        return [_unreadable(MANIFEST, error)]
     except ManifestError as error:
         return [Fault(MANIFEST, str(error).removeprefix(f"{folder / MANIFEST}: "))]
     faults: list[Fault] = []
@@ -52,8 +51,11 @@ def find_faults(folder: Path, *, quick: bool = False, expected_id: str | None = 
         faults.append(Fault(MANIFEST, f"describes {manifest.id}, but lies where {expected_id} should"))
     promised = {file.path: file for file in manifest.files}
     sound: list[str] = []
-    with explaining(folder):
-        present = dict(list_files(folder))
+    try:
+        with explaining(folder):
+            present = dict(list_files(folder))
+    except StoreError as error:
+        return [_unreadable(".", error)]
     for path, status in present.items():
         if path == MANIFEST:
             continue
@@ -81,14 +83,18 @@ def _compare(promised: File | None, found: os.stat_result | None) -> str | None:
 def _compare_bytes(folder: Path, promised: dict[str, File], paths: list[str]) -> Iterator[Fault]:
     for path, digest in hash_all(folder, paths):
         if isinstance(digest, StoreError):
-            if isinstance(digest.__cause__, OSError) and digest.__cause__.errno in (errno.EMFILE, errno.ENFILE):
-                raise digest  # says nothing of the artifact
-            yield Fault(path, f"cannot be read: {digest}")
+            yield _unreadable(path, digest)
         elif digest != promised[path].sha256:
             yield Fault(
                 path,
                 f"its bytes have changed: sha256 {digest[:12]}..., expected {promised[path].sha256[:12]}...",
             )
+
+
+def _unreadable(path: str, error: StoreError) -> Fault:
+    if is_trouble(error, of_the_process=True):
+        raise error  # which says nothing of the artifact
+    return Fault(path, f"cannot be read: {error}")
 
 
 def require_sound(folder: Path, expected_id: str) -> None:

@@ -13,10 +13,10 @@ from prefline.pipeline.collection import (
     DEFAULT_GRACE,
     parse_grace,
     preview_sweep,
-    restore,
     sweep_store,
 )
 from prefline.pipeline.inspection import inspect
+from prefline.pipeline.trash import restore
 
 Publish = Callable[..., Artifact]
 NONE = timedelta(0)

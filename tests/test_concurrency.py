@@ -21,11 +21,12 @@ import pytest
 
 from prefline.data.errors import UnknownArtifactError
 from prefline.pipeline import Artifact, Recipe, Store, collection, draft
-from prefline.pipeline.collection import DEFAULT_GRACE, Sweep, plan_sweep, restore, sweep_store
+from prefline.pipeline.collection import DEFAULT_GRACE, Sweep, plan_sweep, sweep_store
 from prefline.pipeline.inspection import inspect
 from prefline.pipeline.locks import exclusive, shared
 from prefline.pipeline.naming import MANIFEST
 from prefline.pipeline.publishing import utc_now
+from prefline.pipeline.trash import restore
 
 NO_GRACE = timedelta(0)
 DAY = timedelta(days=1)

@@ -64,7 +64,9 @@ class FailingOs:
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(os, name)
-        return functools.partial(self._call, name, real) if name in CALLS else real
+        if name in CALLS:  # kept, because the standard library compares functions by their identity
+            self.__dict__[name] = functools.partial(self._call, name, real)
+        return self.__dict__.get(name, real)
 
     def _call(self, name: str, real: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self._is_due(name, args):

@@ -24,9 +24,10 @@ import pytest
 
 from prefline.data.errors import PreflineError, StoreError, UnknownArtifactError
 from prefline.pipeline import Artifact, Recipe, Store, draft, filesystem, find_faults, publishing
-from prefline.pipeline.collection import restore, sweep_store
+from prefline.pipeline.collection import sweep_store
 from prefline.pipeline.filesystem import create_file
 from prefline.pipeline.listing import summarize
+from prefline.pipeline.trash import restore
 
 CALLS = ("open", "write", "fsync", "mkdir", "rename", "replace", "unlink")
 RECIPE = Recipe(stage="make-thing", stage_version=1, params={}, inputs={}, seed=None)

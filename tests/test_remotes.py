@@ -9,7 +9,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from prefline.data.errors import DamagedArtifactError, ManifestError, StoreError, UnknownArtifactError
-from prefline.pipeline import Artifact, Store
+from prefline.pipeline import Artifact, Manifest, Store
 from prefline.pipeline.copying import pull, push
 from prefline.pipeline.exporting import export
 from prefline.pipeline.inspection import inspect
@@ -66,7 +66,7 @@ def test_what_was_pushed_is_pulled_with_all_that_it_was_made_from(
     assert inspect(other, [], quick=False).sound
     assert describe_notes(inspect(other, [], quick=False)) == []
     assert (other.folder_of(policy.id) / "manifest.json").read_bytes() == (policy.path / "manifest.json").read_bytes()
-    assert other.find(policy.manifest.key) is not None
+    assert other.find(policy.manifest.key) is None
     assert other.names.all() == ({"policy/best": policy.id} if "name" in how else {})
 
 
@@ -209,6 +209,70 @@ def test_what_is_not_there_is_said_to(store: Store, other: Store, policy: Artifa
         fetch(other, text, remote)
 
 
+def test_what_was_pulled_is_never_taken_for_the_result_of_a_recipe_run_here(
+    store: Store, other: Store, publish: Publish, remote: Remote
+) -> None:
+    forged = publish(store, {"a.txt": b"what a stranger wants"}, params={"n": 1})
+    send(store, forged, remote)
+    fetch(other, forged.id, remote)
+    assert other.find(forged.manifest.key) is None
+    mine = publish(other, {"a.txt": b"what the recipe gives"}, params={"n": 1})
+    fetch(other, forged.id, remote)
+    found = other.find(mine.manifest.key)
+    assert found is not None
+    assert found.id == mine.id
+
+
+def test_feedback_that_was_hidden_is_refused_on_arrival(
+    store: Store, other: Store, publish: Publish, remote: Remote
+) -> None:
+    rehearsal = publish(store, {"a.txt": b"1"}, feedback=("mock",))
+    scorer = publish(store, {"a.txt": b"2"}, inputs={"labels": rehearsal.id})
+    honest = scorer.manifest
+    laundered = Manifest.build(
+        kind=honest.kind, feedback=["human"], files=honest.files, data=honest.data, recipe=honest.recipe, run=honest.run
+    )
+    send(store, scorer, remote)
+    remote.write(f"{remote.folder_of(laundered.id)}/a.txt", b"2")
+    remote.write(f"{remote.folder_of(laundered.id)}/manifest.json", laundered.to_bytes())
+    with pytest.raises(ManifestError, match="does not say its feedback: mock"):
+        fetch(other, laundered.id, remote)
+    assert not other.has(laundered.id)
+
+
+def test_a_place_of_another_layout_is_left_alone(store: Store, other: Store, policy: Artifact, remote: Remote) -> None:
+    remote.write(remote.path("store.json"), b'{"layout":2}')
+    for attempt in (lambda: send(store, policy, remote), lambda: fetch(other, "best", remote)):
+        with pytest.raises(StoreError, match="another layout than this prefline knows"):
+            attempt()
+    assert remote.files.cat_file(remote.path("store.json")) == b'{"layout":2}'
+
+
+def test_the_manifest_is_the_last_of_an_artifact_to_be_pushed(
+    store: Store, policy: Artifact, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: list[str] = []
+    upload = Remote.upload
+    monkeypatch.setattr(Remote, "upload", lambda self, source, path: (pushed.append(path), upload(self, source, path)))
+    send(store, policy, remote)
+    names = [path.partition(policy.id[7:])[2] for path in pushed if policy.id[7:] in path]
+    assert names == ["/p.json", "/parts/v.txt", "/manifest.json"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["simplecache::ftp://me:canary@host/x", "zip://x::http://me:canary@host/y", "http://me:canary@host/x?token=canary"],
+)
+def test_no_message_repeats_a_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> None:
+        raise OSError(f"cannot reach {url} as me:canary with canary")
+
+    monkeypatch.setattr("prefline.pipeline.remotes.url_to_fs", fail)
+    with pytest.raises(StoreError, match="opening failed") as caught:
+        Remote(url)
+    assert "canary" not in str(caught.value)
+
+
 def test_a_folder_that_was_pushed_to_is_a_store(store: Store, policy: Artifact, tmp_path: Path) -> None:
     send(store, policy, Remote(f"file://{tmp_path}/remote"))
     mirror = Store.open(tmp_path / "remote")
@@ -229,6 +293,7 @@ def test_a_password_in_a_url_is_never_shown() -> None:
     assert str(caught.value).startswith("nonsense://host/bucket: opening failed")
 
 
+@pytest.mark.skipif(not shutil.which("sha256sum"), reason="this system has no sha256sum")
 def test_an_export_is_accepted_by_sha256sum(store: Store, policy: Artifact, tmp_path: Path) -> None:
     export(policy, tmp_path / "out" / "folder")
     done = subprocess.run(

@@ -217,3 +217,30 @@ def test_a_damaged_record_of_a_recipe_is_as_good_as_none(store: Store, publish: 
     assert inspect(store, [], quick=False).sound
     publish(store, FILES)
     assert store.find(artifact.manifest.key) is not None
+
+
+def test_a_pipe_in_the_place_of_a_manifest_is_named_and_not_waited_for(
+    store: Store, publish: Callable[..., Artifact]
+) -> None:
+    artifact = publish(store, FILES)
+    (artifact.path / "manifest.json").unlink()
+    os.mkfifo(artifact.path / "manifest.json")
+    assert "is not a plain file" in str(find_faults(artifact.path)[0])
+
+
+def test_a_damaged_artifact_that_cannot_be_replaced_is_said_to(store: Store, publish: Callable[..., Artifact]) -> None:
+    artifact = publish(store, FILES)
+    allow_writing(artifact.path)
+    flip(artifact.path / "config.json")
+    (store.root / "trash").rmdir()
+    (store.root / "trash").write_text("in the way")
+    with pytest.raises(StoreError, match="the damaged artifact there could not be replaced"):
+        publish(store, FILES)
+
+
+def test_a_bad_name_is_refused_before_the_work(store: Store) -> None:
+    def run(job: Job) -> Outcome:
+        raise AssertionError("the stage ran")
+
+    with pytest.raises(StoreError, match="cannot be a name"):
+        make(store, Stage("odd", 1, NoParams, run, makes="thing"), params={}, inputs={}, name="a b")
