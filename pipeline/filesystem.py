@@ -1,6 +1,6 @@
 """The calls that change a disk, each one named in its error and durable when it says so.
 
-Everything that the store writes passes through here, so a test can fail the N-th call, or keep
+All that an artifact's wholeness rests on passes through here, so a test can fail the N-th call, or keep
 back what was not synced, by putting its own object in the place of this module's `os`.
 """
 

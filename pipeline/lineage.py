@@ -120,10 +120,6 @@ class Lineage:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
-    def inputs_of(self, node_id: str) -> list[Edge]:
-        """Return the edges that lead into a node, by role."""
-        return [edge for edge in self.edges if edge.target == node_id]
-
 
 def trace(store: Store, ids: list[str]) -> Lineage:
     """Follow artifacts back to all that they were made from."""

@@ -121,6 +121,14 @@ def test_without_a_time_of_grace_nothing_waits_in_the_trash(store: Store, publis
     assert list((store.root / "trash").iterdir()) == []
 
 
+def test_what_somebody_may_be_pushing_here_is_left_in_peace_while_it_is_young(store: Store) -> None:
+    half = store.folder_of("sha256:" + "ab" * 32)
+    half.mkdir(parents=True)
+    (half / "a.txt").write_text("the manifest comes last")
+    assert not sweep_store(store, grace=DEFAULT_GRACE, now=now())
+    assert sweep_store(store, grace=DEFAULT_GRACE, now=now(in_days=8)).artifacts == ["sha256:" + "ab" * 32]
+
+
 def test_leftovers_go_whatever_their_age(store: Store, publish: Publish) -> None:
     artifact = publish(store, {"a.txt": b"1"}, name="mine")
     (store.root / "tmp" / "0123456789abcdef").mkdir()

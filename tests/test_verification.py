@@ -1,8 +1,10 @@
 """A file truncated, flipped, emptied, missing, extra, or a link: verify names it and no stage consumes it."""
 
+import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from prefline.data.configuration import Config
 from prefline.data.errors import DamagedArtifactError, ManifestError, StoreError
 from prefline.pipeline import Artifact, Stage, Store, find_faults, make
+from prefline.pipeline.hashing import hash_file
 from prefline.pipeline.inspection import inspect
 from prefline.pipeline.stages import Job, Outcome
 from prefline.pipeline.terminal import describe_notes
@@ -244,3 +247,12 @@ def test_a_bad_name_is_refused_before_the_work(store: Store) -> None:
 
     with pytest.raises(StoreError, match="cannot be a name"):
         make(store, Stage("odd", 1, NoParams, run, makes="thing"), params={}, inputs={}, name="a b")
+
+
+def test_hashing_stops_when_nobody_waits_any_longer(tmp_path: Path) -> None:
+    (tmp_path / "large.txt").write_bytes(bytes(3 << 20))
+    stop = threading.Event()
+    assert hash_file(tmp_path / "large.txt", stop) == hashlib.sha256(bytes(3 << 20)).hexdigest()
+    stop.set()
+    with pytest.raises(StoreError, match="hashing was stopped"):
+        hash_file(tmp_path / "large.txt", stop)
