@@ -75,14 +75,13 @@ def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
         else:
             sweep.artifacts.append(artifact_id)
             sweep.size += _size_of(store.folder_of(artifact_id))
-    sweep.trash = [
-        path for path in store.entries("trash") if path.name.endswith(ERASING) or not _is_young(path, grace, now)
-    ]
+    trash = store.entries("trash")
+    sweep.trash = [path for path in trash if path.name.endswith(ERASING) or not _is_young(path, grace, now)]
+    sweep.waiting = len(trash) - len(sweep.trash)
     # What waits in the trash may come back, and its recipes with it.
-    waiting = {f"sha256:{path.name.partition('.')[0]}" for path in {*store.entries("trash")} - {*sweep.trash}}
+    waiting = {f"sha256:{path.name.partition('.')[0]}" for path in {*trash} - {*sweep.trash}}
     remaining = waiting | kept | (set() if sweep.erases_at_once else {*sweep.artifacts})
     sweep.records = [record for record, leads_to in _records(store) if leads_to not in remaining]
-    sweep.waiting = len(store.entries("trash")) - len(sweep.trash)
     return sweep
 
 

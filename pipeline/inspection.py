@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prefline.data.errors import ArtifactError, ManifestError, StoreError
+from prefline.data.errors import ManifestError, StoreError
 from prefline.pipeline import locks
 from prefline.pipeline.filesystem import read_file
+from prefline.pipeline.lineage import read_manifest_of
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.naming import MANIFEST, parse_id_line
 from prefline.pipeline.store import Store
@@ -51,7 +52,7 @@ def check_artifacts(store: Store, ids: Iterable[str], *, quick: bool) -> Iterato
         faults = find_faults(store.folder_of(artifact_id), quick=quick, expected_id=artifact_id)
         if faults and not store.folder_of(artifact_id).exists():
             continue  # taken by gc since it was listed
-        manifest = _read(store, artifact_id)
+        manifest = read_manifest_of(store, artifact_id)
         if manifest is not None:
             faults += [Fault(MANIFEST, problem) for problem in _find_lost_feedback(store, manifest)]
         yield Checked(artifact_id, manifest.kind if manifest else "unreadable", tuple(faults))
@@ -59,11 +60,12 @@ def check_artifacts(store: Store, ids: Iterable[str], *, quick: bool) -> Iterato
 
 def inspect_store(store: Store, checked: tuple[Checked, ...]) -> Inspection:
     """Look at all of a store beside its artifacts, which have been checked already."""
+    trashed = store.trashed()
     return Inspection(
         checked,
         tuple(_check_names(store)),
         _count_absent_inputs(store, {item.id for item in checked}),
-        sum(not _leads_somewhere(store, record) for record in store.entries("keys")),
+        sum(not _leads_somewhere(store, record, trashed) for record in store.entries("keys")),
         sum(not locks.is_held(draft / "lock") for draft in store.entries("tmp")),
     )
 
@@ -76,17 +78,10 @@ def require_inherited_feedback(store: Store, manifest: Manifest) -> None:
 
 def _find_lost_feedback(store: Store, manifest: Manifest) -> Iterator[str]:
     for source in manifest.artifact_inputs:
-        before = _read(store, source)
+        before = read_manifest_of(store, source)
         lost = set(before.feedback) - set(manifest.feedback) if before else set()
         if lost:
             yield f"was made from {source}, but does not say its feedback: {', '.join(sorted(lost))}"
-
-
-def _read(store: Store, artifact_id: str) -> Manifest | None:
-    try:
-        return store.get(artifact_id).manifest
-    except (ArtifactError, StoreError):
-        return None
 
 
 def _check_names(store: Store) -> Iterator[Fault]:
@@ -105,14 +100,14 @@ def _check_names(store: Store) -> Iterator[Fault]:
 def _count_absent_inputs(store: Store, present: set[str]) -> dict[str, int]:
     absent: Counter[str] = Counter()
     for artifact_id in sorted(present):
-        manifest = _read(store, artifact_id)
+        manifest = read_manifest_of(store, artifact_id)
         absent.update(source for source in (manifest.artifact_inputs if manifest else ()) if source not in present)
     return dict(absent)
 
 
-def _leads_somewhere(store: Store, record: Path) -> bool:
+def _leads_somewhere(store: Store, record: Path, trashed: set[str]) -> bool:
     try:
         leads_to = Manifest.from_bytes(read_file(record)).id
     except (ManifestError, StoreError):
         return False
-    return store.has(leads_to) or leads_to in store.trashed()
+    return store.has(leads_to) or leads_to in trashed

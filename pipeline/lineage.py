@@ -93,6 +93,14 @@ def find_other_recipes(store: Store, artifact: Artifact) -> list[Manifest]:
     return [other for other in found if other.id == artifact.id and other.key != artifact.manifest.key]
 
 
+def read_manifest_of(store: Store, artifact_id: str) -> Manifest | None:
+    """Return the manifest of an artifact, or None where it is elsewhere or cannot be read."""
+    try:
+        return store.get(artifact_id).manifest
+    except (ArtifactError, StoreError):
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """An artifact, or what an artifact was made from and the store does not hold."""
@@ -133,7 +141,7 @@ def trace(store: Store, ids: list[str]) -> Lineage:
         if current in nodes:
             pending.pop()
             continue
-        manifest = _read(store, current)
+        manifest = read_manifest_of(store, current)
         if manifest is None and not label and not store.folder_of(current).exists():
             raise UnknownArtifactError(f"no artifact {current} in {store.root}")
         if manifest is not None and current not in entered:
@@ -157,14 +165,6 @@ def trace(store: Store, ids: list[str]) -> Lineage:
                 if source in nodes and source != current
             ]
     return Lineage(tuple(nodes.values()), tuple(edges))
-
-
-def _read(store: Store, node_id: str) -> Manifest | None:
-    """Return the manifest of a node; one that is elsewhere or damaged is drawn all the same."""
-    try:
-        return store.get(node_id).manifest
-    except (ArtifactError, StoreError):
-        return None
 
 
 def _node(node_id: str, manifest: Manifest | None, label: str, names: tuple[str, ...]) -> Node:
