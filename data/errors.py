@@ -3,6 +3,7 @@
 PreflineError               caught by the command line: one line on stderr, exit code 1
 ├── DataError               a file or a row that is not what it should be
 ├── ConfigError             a setting that is unknown, of the wrong type or out of range
+├── StageError              a stage that cannot go on: its numbers are no longer finite
 ├── StoreError              the store as a whole: absent, not ours, full, read-only
 └── ArtifactError
     ├── UnknownArtifactError    no artifact of that id or name
@@ -23,6 +24,10 @@ class DataError(PreflineError):
 
 class ConfigError(PreflineError):
     """A setting is unknown, of the wrong type or out of range."""
+
+
+class StageError(PreflineError):
+    """A stage cannot go on, though its settings and inputs were right in form."""
 
 
 class StoreError(PreflineError):

@@ -1,6 +1,8 @@
 """How things are put into words for people."""
 
 import difflib
+import json
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -22,6 +24,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def count(number: int, one: str, many: str) -> str:
     """Write a number with the noun that goes with it."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def plain(value: object) -> str:
+    """Write a setting as a person would: texts without quotes, 1e-5 rather than 1e-05."""
+    if isinstance(value, float):
+        return re.sub(r"e([+-])0", r"e\1", repr(value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def printable(text: object) -> str:

@@ -8,33 +8,44 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prefline.pipeline.ingest import INGEST
+    from prefline.pipeline.jobs import Job
     from prefline.pipeline.lineage import explain_difference, trace
+    from prefline.pipeline.making import make
     from prefline.pipeline.manifest import Manifest, Recipe
     from prefline.pipeline.publishing import draft
-    from prefline.pipeline.stages import SourceFile, Stage, make
+    from prefline.pipeline.runtime import Runtime
+    from prefline.pipeline.stages import FILE, Outcome, SourceFile, Stage
     from prefline.pipeline.store import Artifact, Store
     from prefline.pipeline.verification import find_faults
 
 _HOMES = {
     "Artifact": "store",
+    "FILE": "stages",
     "INGEST": "ingest",
+    "Job": "jobs",
     "Manifest": "manifest",
+    "Outcome": "stages",
     "Recipe": "manifest",
+    "Runtime": "runtime",
     "SourceFile": "stages",
     "Stage": "stages",
     "Store": "store",
     "draft": "publishing",
     "explain_difference": "lineage",
     "find_faults": "verification",
-    "make": "stages",
+    "make": "making",
     "trace": "lineage",
 }
 
 __all__ = [
+    "FILE",
     "INGEST",
     "Artifact",
+    "Job",
     "Manifest",
+    "Outcome",
     "Recipe",
+    "Runtime",
     "SourceFile",
     "Stage",
     "Store",

@@ -6,17 +6,17 @@ What a verb needs is imported inside it, so that `--help` answers at once.
 
 import contextlib
 import io
-import os
-import signal
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from prefline.data.errors import PreflineError
 from prefline.data.wording import printable
-from prefline.pipeline import cli_copies, cli_stages, cli_store
+from prefline.pipeline import cli_copies, cli_pipelines, cli_stages, cli_store
+from prefline.pipeline.catalogue import STAGES
+from prefline.pipeline.interruption import PROCESS
 
 
 class _Verbs(TyperGroup):
@@ -33,6 +33,25 @@ class _Verbs(TyperGroup):
                 param.default = False
         return params
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the stages first, then all other verbs."""
+        return [*STAGES, *(name for name in super().list_commands(ctx) if name not in STAGES)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a verb, be it written out or that of a stage in the catalogue."""
+        written = super().get_command(ctx, cmd_name)
+        return _StageVerb(cmd_name, help=STAGES[cmd_name].does) if written is None and cmd_name in STAGES else written
+
+
+class _StageVerb(TyperCommand):
+    """The verb of a stage, which is imported only if the verb is typed."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Give way to the real verb."""
+        from prefline.pipeline.cli_catalogue import build_command
+
+        return build_command(str(self.name)).make_context(*args, **kwargs)
+
 
 app = typer.Typer(
     cls=_Verbs,
@@ -44,6 +63,9 @@ app = typer.Typer(
 
 _VERBS = {
     "ingest": cli_stages.ingest,
+    "plan": cli_pipelines.plan,
+    "run": cli_pipelines.run,
+    "schema": cli_pipelines.schema,
     "list": cli_store.list_artifacts,
     "show": cli_store.show,
     "why": cli_store.why,
@@ -79,12 +101,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; what went wrong on purpose ends in one message, never a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a test may have put something else there
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _stop)
+    _prepare_streams()
+    PROCESS.watch()
     if sys.argv[1:2] and sys.argv[1].partition("=")[0] == "--store":
         print("prefline: --store goes after the verb: prefline list --store FOLDER", file=sys.stderr)
         sys.exit(2)
@@ -96,16 +114,21 @@ def main() -> None:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
-def _stop(number: int, _: object) -> None:
-    """Leave as if by an error, so that drafts are cleared away."""
-    said = f"prefline: stopped by {signal.Signals(number).name}; nothing half-made was published\n"
-    with contextlib.suppress(OSError):  # the terminal may be gone
-        os.write(2, said.encode())  # not print: the signal may have come in the middle of one
-    sys.exit(128 + number)
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a test may have put something else there
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        # Without a buffer: on a full disk it would keep what cannot be written, and fail with it again at the exit.
+        raw = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
+        sys.stderr = io.TextIOWrapper(
+            cast("io.BufferedWriter", raw), sys.stderr.encoding, errors="replace", write_through=True
+        )
 
 
 def _fail(message: str) -> None:
     lines = (printable(line) for line in message.split("\n"))
     if sys.stderr is not None:  # closed by whoever called; print would take stdout instead
-        print("prefline: " + "\n".join(lines), file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print("prefline: " + "\n".join(lines), file=sys.stderr)
     sys.exit(1)

@@ -1,11 +1,14 @@
 """Options and arguments that several verbs share, and the help of a shell that completes them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prefline.data.errors import PreflineError
+from prefline.data.errors import ConfigError, PreflineError
+
+if TYPE_CHECKING:
+    from prefline.pipeline.runtime import Runtime
 
 DEFAULT_STORE = Path(".prefline")
 
@@ -50,3 +53,52 @@ ArtifactArgument = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AloneOption = Annotated[bool, typer.Option("--alone", help="Leave out what the artifact was made from.")]
+NameOption = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Call the artifact this, and keep it.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="As if the file said so: stages.NAME.params.KEY=VALUE."),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Make it anew, even if it was made before or was interrupted in the middle.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto.")]
+CheckpointEveryOption = Annotated[
+    str,
+    typer.Option(
+        "--checkpoint-every", metavar="INTERVAL", help="Save the state after a time (90s, 10m) or steps (500)."
+    ),
+]
+KeepCheckpointsOption = Annotated[
+    int, typer.Option("--keep-checkpoints", min=1, metavar="COUNT", help="How many saved states to keep.")
+]
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option("--track", metavar="TRACKER", help="Log to tensorboard, wandb or trackio too; may be repeated."),
+]
+
+
+def build_runtime(
+    device: str = "auto", checkpoint_every: str = "10m", keep_checkpoints: int = 2, track: list[str] | None = None
+) -> "Runtime":
+    """Gather how a stage is to be run for a person at a terminal."""
+    import sys
+
+    from prefline.pipeline.durations import parse_interval
+    from prefline.pipeline.interruption import PROCESS
+    from prefline.pipeline.progress import Progress
+    from prefline.pipeline.runtime import Runtime
+    from prefline.pipeline.terminal import say
+
+    try:
+        interval = parse_interval(checkpoint_every)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="--checkpoint-every") from None
+    return Runtime(
+        device=device,
+        checkpoint_every=interval,
+        keep_checkpoints=keep_checkpoints,
+        trackers=tuple(track or ()),
+        interruption=PROCESS,
+        tell=say,
+        progress=lambda label: Progress(label, sys.stderr),
+    )

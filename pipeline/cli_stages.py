@@ -1,12 +1,17 @@
-"""The verbs that run a stage."""
+"""The verbs that run a stage. `ingest` is written out, so that its help comes at once."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prefline.pipeline.cli_options import DEFAULT_STORE, StoreOption
+from prefline.pipeline.cli_options import DEFAULT_STORE, ForceOption, NameOption, StoreOption, build_runtime
 from prefline.pipeline.feedback import Feedback
+
+if TYPE_CHECKING:
+    from prefline.pipeline.making import Made
+    from prefline.pipeline.store import Store
 
 
 def ingest(
@@ -16,27 +21,44 @@ def ingest(
             metavar="FILE", show_default=False, readable=False, help='JSON lines: {"prompt", "responses", "best"}.'
         ),
     ],
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Call the artifact this, and keep it.")] = None,
+    name: NameOption = None,
     feedback: Annotated[Feedback, typer.Option(help="Who chose the best response.")] = "human",
+    force: ForceOption = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Check a file of comparisons, row by row, and make it an artifact."""
     from prefline.data.wording import count
     from prefline.pipeline.ingest import INGEST
-    from prefline.pipeline.stages import SourceFile, make
+    from prefline.pipeline.making import make
+    from prefline.pipeline.stages import SourceFile
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import describe_moved_names, say
 
+    runtime = build_runtime()
     source = SourceFile.read(file)
     opened = Store.create(store)
     names = opened.names.readable()
-    made = make(opened, INGEST, params={"feedback": feedback}, inputs={"source": source}, name=name)
-    if made.damage:
-        say(f"{made.damage}. It was made again from {file}")
-    print(made.artifact.id, flush=True)
+    made = make(
+        opened,
+        INGEST,
+        params={"feedback": feedback},
+        inputs={"source": source},
+        name=name,
+        force=force,
+        runtime=runtime,
+    )
     rows = count(made.artifact.manifest.data["comparisons"], "comparison", "comparisons")
-    say(f"{rows} from {file}, {'made before and reused' if made.reused else 'ingested'}")
-    if opened.get(made.artifact.id).manifest.key != made.artifact.manifest.key:
+    print_made(opened, made, f"{rows} from {file}, {'made before and reused' if made.reused else 'ingested'}", names)
+
+
+def print_made(store: "Store", made: "Made", text: str, names: "Mapping[str, str]") -> None:
+    """Print the id of an artifact, and say what a person should know of it; `names` is what was named before."""
+    from prefline.pipeline.terminal import describe_moved_names, say
+
+    if made.damage:
+        say(f"{made.damage}. It was made again")
+    print(made.artifact.id, flush=True)
+    say(text)
+    if store.get(made.artifact.id).manifest.key != made.artifact.manifest.key:
         say("another recipe led to the same artifact before; `prefline show` tells of both")
-    for moved in describe_moved_names(names, opened):
+    for moved in describe_moved_names(names, store):
         say(moved)

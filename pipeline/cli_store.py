@@ -1,6 +1,6 @@
 """The verbs that look at artifacts, name them, copy them and clear them away."""
 
-import json
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -10,10 +10,31 @@ from prefline.pipeline.cli_options import (
     DEFAULT_STORE,
     ArtifactArgument,
     JsonOption,
+    SetOption,
     StoreOption,
     complete_artifact,
     complete_name,
 )
+from prefline.pipeline.cli_pipelines import explain_stage
+
+FirstArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ARTIFACT|FILE",
+        help="An artifact, or a pipeline file (.yaml).",
+        autocompletion=complete_artifact,
+        show_default=False,
+    ),
+]
+SecondArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ARTIFACT|STAGE",
+        help="Another artifact, or a stage of the file.",
+        autocompletion=complete_artifact,
+        show_default=False,
+    ),
+]
 
 
 def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
@@ -22,11 +43,11 @@ def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = Fal
 
     from prefline.pipeline.listing import summarize
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import format_list, say
+    from prefline.pipeline.terminal import format_list, print_json, say
 
     summaries = summarize(Store.open(store))
     if as_json:
-        _print_json([asdict(summary) for summary in summaries])
+        print_json([asdict(summary) for summary in summaries])
     elif summaries:
         print(format_list(summaries), end="")
     else:
@@ -41,8 +62,9 @@ def show(
 ) -> None:
     """Show what an artifact is and what it was made from."""
     from prefline.pipeline.lineage import find_other_recipes
+    from prefline.pipeline.runs import METRICS, run_folder
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import format_artifact
+    from prefline.pipeline.terminal import format_artifact, print_json
 
     opened = Store.open(store)
     found = opened.get(opened.resolve(artifact))
@@ -56,28 +78,37 @@ def show(
             "other_recipes": [other.recipe.model_dump() for other in find_other_recipes(opened, found)],
             "path": str(found.path),
         }
-        _print_json(found.manifest.model_dump(mode="json") | extra)
+        print_json(found.manifest.model_dump(mode="json") | extra)
     else:
-        print(format_artifact(found, names, find_other_recipes(opened, found)), end="")
+        log = run_folder(opened, found.manifest.key) / METRICS
+        shown = log if log.is_file() else None
+        print(format_artifact(found, names, find_other_recipes(opened, found), shown), end="")
 
 
 def why(
-    first: ArtifactArgument,
-    second: ArtifactArgument,
+    first: FirstArgument,
+    second: SecondArgument,
+    set_: SetOption = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why two artifacts are not the same one."""
+    """Say why two artifacts are not the same one, or why a stage of a pipeline file would be made anew."""
     from dataclasses import asdict
+
+    if first.endswith((".yaml", ".yml")):
+        explain_stage(Path(first), second, set_, store, as_json=as_json)
+        return
+    if set_:
+        raise typer.BadParameter("goes with a pipeline file", param_hint="--set")
 
     from prefline.pipeline.lineage import explain_difference
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import format_explanation
+    from prefline.pipeline.terminal import format_explanation, print_json
 
     opened = Store.open(store)
     explanation = explain_difference(opened, opened.resolve(first), opened.resolve(second))
     if as_json:
-        _print_json(asdict(explanation))
+        print_json(asdict(explanation))
     else:
         print(format_explanation(explanation), end="")
 
@@ -119,7 +150,7 @@ def verify(
 
     from prefline.pipeline.inspection import Inspection, check_artifacts, inspect_store
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import format_checked, format_store, format_verdict, say
+    from prefline.pipeline.terminal import format_checked, format_store, format_verdict, print_json, say
 
     opened = Store.open(store)
     ids = [opened.resolve(text) for text in artifacts or ()]
@@ -130,7 +161,7 @@ def verify(
             print(format_checked(item), end="", flush=True)
     report = Inspection(tuple(checked)) if ids else inspect_store(opened, tuple(checked))
     if as_json:
-        _print_json({"sound": report.sound} | asdict(report))
+        print_json({"sound": report.sound} | asdict(report))
     else:
         print(format_store(report), end="", flush=True)
         say(format_verdict(report))
@@ -148,6 +179,7 @@ def gc(
 ) -> None:
     """Take away what nothing leads to any more."""
     from prefline.pipeline import collection
+    from prefline.pipeline.durations import parse_duration
     from prefline.pipeline.publishing import utc_now
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import format_sweep, say
@@ -158,7 +190,7 @@ def gc(
         print(restore(opened, bring_back))
         return
     try:
-        time_of_grace = collection.parse_grace(grace)
+        time_of_grace = parse_duration(grace)
     except ConfigError as error:
         raise typer.BadParameter(str(error), param_hint="--grace") from None
     run = collection.sweep_store if delete else collection.preview_sweep
@@ -193,7 +225,3 @@ def unname(
     from prefline.pipeline.store import Store
 
     print(Store.open(store).names.remove(name))
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))

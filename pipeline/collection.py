@@ -6,15 +6,13 @@ change of mind costs nothing.
 
 import contextlib
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from prefline.data.errors import (
     ArtifactError,
-    ConfigError,
     DamagedArtifactError,
     ManifestError,
     StoreError,
@@ -23,6 +21,7 @@ from prefline.pipeline import locks
 from prefline.pipeline.failpoints import reach
 from prefline.pipeline.filesystem import (
     is_trouble,
+    list_folder,
     make_folder,
     read_file,
     remove_file,
@@ -30,8 +29,10 @@ from prefline.pipeline.filesystem import (
 )
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.naming import MANIFEST
+from prefline.pipeline.runs import CHECKPOINTS, LOCK, WRITING
 from prefline.pipeline.store import ERASING, Store
-from prefline.pipeline.trash import erase, mark_for_erasing, move_to_trash
+from prefline.pipeline.trash import erase, mark_for_erasing, move_aside, move_to_trash
+from prefline.pipeline.verification import read_manifest
 
 DEFAULT_GRACE = timedelta(days=7)
 
@@ -47,6 +48,7 @@ class Sweep:
     drafts: list[Path] = field(default_factory=list)
     records: list[Path] = field(default_factory=list)
     trash: list[Path] = field(default_factory=list)
+    runs: list[Path] = field(default_factory=list)  # of which nothing will come, or is still of use
     waiting: int = 0  # artifacts in the trash that stay there
 
     @property
@@ -56,7 +58,7 @@ class Sweep:
 
     def __bool__(self) -> bool:
         """Say whether there is anything to take."""
-        return bool(self.artifacts or self.drafts or self.records or self.trash)
+        return bool(self.artifacts or self.drafts or self.records or self.trash or self.runs)
 
 
 def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
@@ -68,7 +70,10 @@ def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     live, sweep.drafts = _look_at_drafts(store)
     # What has no manifest yet is left in peace while it is young: somebody may be pushing to this folder.
     complete = [name for name in young if store.has(name)]
-    kept = _with_ancestors(store, [*named, *complete, *live]) | {*young}
+    free = _free_runs(store)
+    unfinished = [run for run in free if not store.record_of(run.name).exists()]
+    paused = [run for run in unfinished if _is_young(_latest(run), grace, now)]
+    kept = _with_ancestors(store, [*named, *complete, *live, *_inputs_of(store, paused)]) | {*young}
     for artifact_id in ids:
         if artifact_id in kept:
             sweep.kept += 1
@@ -82,6 +87,12 @@ def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     waiting = {f"sha256:{path.name.partition('.')[0]}" for path in {*trash} - {*sweep.trash}}
     remaining = waiting | kept | (set() if sweep.erases_at_once else {*sweep.artifacts})
     sweep.records = [record for record, leads_to in _records(store) if leads_to not in remaining]
+    forgotten = {record.stem for record in sweep.records}
+    for run in free:
+        if run in unfinished or run.name in forgotten:
+            sweep.runs += [] if run in paused else [run]
+        else:  # what led to an artifact is of no use any more, but the log of it is
+            sweep.runs += [path for path in (run / CHECKPOINTS, run / WRITING) if path.exists()]
     return sweep
 
 
@@ -105,6 +116,9 @@ def sweep_store(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
             reach("gc.moved")
             if sweep.erases_at_once:
                 doomed.append(mark_for_erasing(moved))
+        for path in sweep.runs:
+            doomed.append(move_aside(store, path))
+            reach("gc.moved")
         # Before anything is erased, or a power cut could bring back a folder without its files.
         for folder in (store.root / "trash", *{store.folder_of(artifact_id).parent for artifact_id in sweep.artifacts}):
             sync_folder(folder)
@@ -114,17 +128,6 @@ def sweep_store(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
         reach("gc.erasing")
         erase(path)
     return sweep
-
-
-def parse_grace(text: str) -> timedelta:
-    """Read a time such as 90s, 15m, 12h, 7d, or a bare 0."""
-    found = re.fullmatch(r"(\d{1,6})([smhd])|0", text)
-    if not found:
-        raise ConfigError(f"expected a number and a unit (90s, 15m, 12h, 7d) or 0, found {text!r}")
-    if text == "0":
-        return timedelta(0)
-    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
-    return timedelta(**{unit: int(found[1])})
 
 
 def _is_young(path: Path, grace: timedelta, now: datetime) -> bool:
@@ -152,6 +155,24 @@ def _look_at_drafts(store: Store) -> tuple[list[str], list[Path]]:
         except (FileNotFoundError, ValueError):
             continue  # just finished or, as a mere preview may see it, just begun
     return inputs, dead
+
+
+def _free_runs(store: Store) -> list[Path]:
+    """Return the folders of runs that nobody works on."""
+    return [run for run in store.entries("runs") if run.is_dir() and not locks.is_held(run / LOCK)]
+
+
+def _latest(run: Path) -> Path:
+    """What was last touched in a run that has not come to its end."""
+    return max(run, *list_folder(run), key=lambda path: path.lstat().st_mtime)
+
+
+def _inputs_of(store: Store, runs: Iterable[Path]) -> Iterator[str]:
+    """Yield the artifacts that interrupted runs need to go on, as far as they are here."""
+    for run in runs:
+        for checkpoint in list_folder(run / CHECKPOINTS)[-1:]:
+            with contextlib.suppress(ManifestError):  # then it is not gone on from
+                yield from (source for source in read_manifest(checkpoint).artifact_inputs if store.has(source))
 
 
 def _with_ancestors(store: Store, roots: Iterable[str]) -> set[str]:

@@ -19,6 +19,11 @@ NAMES = (
     "publish.renamed",  # the artifact is visible, its recipe not yet known
     "publish.recorded",  # the recipe points to the artifact
     "publish.named",  # the name points to the artifact
+    "run.claimed",  # this process alone works on the recipe, and has not begun
+    "step.finished",  # one more step of a stage is done and logged, not yet checkpointed
+    "checkpoint.visible",  # a new checkpoint can be seen, older ones are still there
+    "checkpoint.pruned",  # one older checkpoint is gone
+    "run.finished",  # the artifact is published, the checkpoints that led to it are still there
     "gc.moved",  # one more artifact is in the trash
     "gc.erasing",  # one more piece of trash is about to be erased
 )

@@ -1,18 +1,21 @@
 """The stage `ingest`: a file of comparisons becomes an artifact that every later stage can trust."""
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prefline.data.configuration import Config
 from prefline.data.errors import DataError
 from prefline.data.formats import Rejection, read_native, recognize, write_native
 from prefline.pipeline.feedback import Feedback
 from prefline.pipeline.filesystem import create_file
-from prefline.pipeline.stages import FILE, Job, Outcome, SourceFile, Stage
+from prefline.pipeline.jobs import Job
+from prefline.pipeline.stages import FILE, Outcome, SourceFile, Stage
 
 COMPARISONS = "comparisons.jsonl"
 _SHOWN = 5
+_MIB = 1 << 20
 
 
 class IngestParams(Config):
@@ -28,7 +31,7 @@ def _run(job: Job) -> Outcome:
     refused = 0
     sizes: Counter[int] = Counter()
     with create_file(job.folder / COMPARISONS) as out:
-        for item in read_native(_read_once(source)):
+        for item in read_native(_read_once(source, job.show)):
             if isinstance(item, Rejection):
                 refused += 1
                 rejected += [item] if refused <= _SHOWN else []
@@ -52,13 +55,19 @@ def _run(job: Job) -> Outcome:
 INGEST = Stage("ingest", 1, IngestParams, _run, makes="comparisons", takes={"source": FILE})
 
 
-def _read_once(source: SourceFile) -> Iterator[bytes]:
+def _read_once(source: SourceFile, show: Callable[[float, float, str], None]) -> Iterator[bytes]:
     """Yield the lines of a file, and see to it that they are the ones the recipe names."""
     digest = hashlib.sha256()
+    done = shown = 0
     try:
         with source.path.open("rb") as lines:
+            size = os.fstat(lines.fileno()).st_size
             for line in lines:
                 digest.update(line)
+                done += len(line)
+                if done - shown >= _MIB:
+                    shown = done
+                    show(done / _MIB, size / _MIB, "MiB")
                 yield line
     except OSError as error:
         raise DataError(f"{source.path}: cannot be read: {error.strerror}") from None

@@ -1,7 +1,7 @@
 """What an artifact was made from, and why two artifacts are not the same one."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from prefline.pipeline.canonical import canonical_json
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.store import Artifact, Store
 
+NOT_MADE = "the new one"  # stands for an artifact that has no id yet
 Verdict = Literal["same artifact", "same recipe, other bytes: not reproducible", "other recipe"]
 
 
@@ -54,17 +55,31 @@ def explain_difference(
             first_id,
             second_id,
             "same recipe, other bytes: not reproducible",
-            files=tuple(_compare(_content(first), _content(second))),
-            circumstances=tuple(_compare(first.environment, second.environment)),
+            files=tuple(compare(_content(first), _content(second))),
+            circumstances=tuple(compare(first.environment, second.environment)),
         )
-    recipes = tuple(_compare(first.recipe.model_dump(), second.recipe.model_dump()))
+    recipes = tuple(compare(first.recipe.model_dump(), second.recipe.model_dump()))
+    return Explanation(
+        first_id, second_id, "other recipe", recipe=recipes, inputs=_explain_inputs(store, recipes, explained)
+    )
+
+
+def explain_recipe(store: Store, earlier: str, differences: tuple[Difference, ...]) -> Explanation:
+    """Explain why a recipe that was never made is not answered by an artifact of nearly the same."""
+    inputs = _explain_inputs(store, differences, set())
+    return Explanation(earlier, NOT_MADE, "other recipe", recipe=differences, inputs=inputs)
+
+
+def _explain_inputs(
+    store: Store, differences: Iterable[Difference], explained: set[tuple[str, str]]
+) -> dict[str, Explanation]:
     inputs: dict[str, Explanation] = {}
-    for difference in recipes:
+    for difference in differences:
         role = difference.field.removeprefix("inputs.")
         pair = (str(difference.first), str(difference.second))
         if role != difference.field and pair not in explained and all(store.has(source) for source in pair):
             inputs[role] = explain_difference(store, *pair, explained)
-    return Explanation(first_id, second_id, "other recipe", recipe=recipes, inputs=inputs)
+    return inputs
 
 
 def _content(manifest: Manifest) -> dict[str, Any]:
@@ -72,12 +87,14 @@ def _content(manifest: Manifest) -> dict[str, Any]:
     return {"files": files, "data": manifest.data, "feedback": list(manifest.feedback), "kind": manifest.kind}
 
 
-def _compare(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> Iterator[Difference]:
+def compare(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> Iterator[Difference]:
     """Yield the fields that differ, in order, with dots where they are nested."""
     for name in sorted({*first, *second}):
         one, other = first.get(name), second.get(name)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            yield from _compare(one, other, f"{prefix}{name}.")
+            yield from compare(one, other, f"{prefix}{name}.")
+        elif isinstance(one, str) and one == other:
+            continue  # most are alike; what is equal in Python may differ in JSON, as 1 and true do, but not texts
         elif (name in first) != (name in second) or canonical_json(one) != canonical_json(other):
             yield Difference(f"{prefix}{name}", one, other)
 

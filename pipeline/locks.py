@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefline.pipeline.filesystem import explaining, open_lock
@@ -21,6 +21,23 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold a lock alone."""
     with _locked(path, fcntl.LOCK_EX):
         yield
+
+
+def take_turn(descriptor: int, path: Path, on_wait: Callable[[], object]) -> None:
+    """Lock an open file alone, after whoever holds it now. It is held until the descriptor is closed."""
+    with explaining(path):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def is_of(descriptor: int, path: Path) -> bool:
+    """Say whether an open file is still the one at a path: the lock of one that was removed shuts out nobody."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    return False
 
 
 def is_held(path: Path) -> bool:

@@ -109,11 +109,7 @@ def install(
     `raw` is the manifest as it was first written, which for an artifact from elsewhere may be in an
     older schema than `manifest` is now.
     """
-    write_file(folder / MANIFEST, raw)
-    make_read_only(folder / MANIFEST)
-    reach("publish.described")
-    _sync_folders(folder)
-    reach("publish.synced")
+    seal(folder, raw)
     with locks.shared(store.lock):
         installed = _put(store, folder, manifest)
         if installed:
@@ -123,6 +119,18 @@ def install(
             _put_for_damaged(store, folder, manifest)
             _point_to(store, folder, manifest, raw if made_here else None, name)
     return Artifact(store.folder_of(manifest.id), manifest)
+
+
+def seal(folder: Path, raw: bytes) -> None:
+    """Complete a folder with its manifest; from here on a rename is all that it takes to make it visible.
+
+    The files are on the disk already: `hash_and_sync` gave the digests that `raw` lists.
+    """
+    write_file(folder / MANIFEST, raw)
+    make_read_only(folder / MANIFEST)
+    reach("publish.described")
+    _sync_folders(folder)
+    reach("publish.synced")
 
 
 def _put(store: Store, folder: Path, manifest: Manifest) -> bool:

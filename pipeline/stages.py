@@ -1,23 +1,19 @@
-"""What a stage is, and how one is run: the same recipe is never made twice, and inputs are verified first."""
+"""What a stage is: a function from settings and inputs to files, and what must be known to call it."""
 
-import contextlib
 import hashlib
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from prefline.data.configuration import Config
-from prefline.data.errors import ConfigError, DataError, StoreError
+from prefline.data.errors import ConfigError, DataError
 from prefline.data.wording import did_you_mean
-from prefline.pipeline import locks
-from prefline.pipeline.failpoints import reach
 from prefline.pipeline.manifest import Recipe
-from prefline.pipeline.naming import check_name
-from prefline.pipeline.publishing import draft
-from prefline.pipeline.store import Artifact, Store
-from prefline.pipeline.verification import find_faults, require_sound
+from prefline.pipeline.store import Artifact
+
+if TYPE_CHECKING:
+    from prefline.pipeline.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +43,6 @@ FILE = "file"  # stands in the place of a kind where an input is a file outside 
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What a stage is given: checked settings, verified inputs and an empty folder to write to."""
-
-    params: Any
-    inputs: Mapping[str, Input]
-    folder: Path
-
-    def source(self, role: str) -> SourceFile:
-        """Return an input that is a file outside the store."""
-        given = self.inputs[role]
-        if not isinstance(given, SourceFile):
-            raise TypeError(f"the input {role!r} is an artifact, not a file")
-        return given
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a stage says of the files that it wrote."""
 
@@ -77,107 +57,62 @@ class Stage:
     name: str
     version: int
     params: type[Config]
-    run: Callable[[Job], Outcome]
+    run: Callable[["Job"], Outcome]
     makes: str  # the kind of its artifact
     takes: Mapping[str, str] = field(default_factory=dict)  # the kind of each input, by role
     seeded: bool = False  # whether chance plays a part, so that a seed belongs to the recipe
 
-    def check_inputs(self, inputs: Mapping[str, Input]) -> None:
-        """Refuse inputs that are missing, unknown or of the wrong kind."""
-        for role in inputs:
+    def recipe(self, settings: Config, inputs: Mapping[str, Input], seed: int | None) -> Recipe:
+        """Return all that decides what is made, or refuse inputs that do not fit."""
+        self.check_inputs(inputs)
+        self.check_seed(seed)
+        return Recipe(
+            stage=self.name,
+            stage_version=self.version,
+            params=settings.model_dump(mode="json"),
+            inputs={role: _identify(given) for role, given in inputs.items()},
+            seed=seed,
+        )
+
+    def check_seed(self, seed: int | None) -> None:
+        """Refuse a seed where nothing is left to chance, and want one where something is."""
+        if seed is not None and not self.seeded:
+            raise ConfigError(f"{self.name} leaves nothing to chance and takes no seed")
+        if seed is None and self.seeded:
+            raise ConfigError(f"{self.name} needs a seed: any whole number from 0, such as 1")
+
+    def check_roles(self, roles: Iterable[str]) -> None:
+        """Refuse an input that is unknown, and want those that are missing."""
+        given = list(roles)
+        for role in given:
             if role not in self.takes:
                 takes = ", ".join(self.takes) or "no inputs"
                 raise ConfigError(f"unknown input {role!r}{did_you_mean(role, self.takes)}: {self.name} takes {takes}")
         for role, kind in self.takes.items():
-            given = inputs.get(role)
+            if role not in given:
+                raise ConfigError(f"the input {role!r} is missing: expected {describe_kind(kind)}")
+
+    def check_inputs(self, inputs: Mapping[str, Input]) -> None:
+        """Refuse inputs that are missing, unknown or of the wrong kind."""
+        self.check_roles(inputs)
+        for role, kind in self.takes.items():
+            given = inputs[role]
             if not isinstance(given, SourceFile | Artifact):
-                found = "nothing" if given is None else type(given).__name__
-                raise ConfigError(f"input {role!r}: expected {_describe_kind(kind)}, found {found}")
+                found = type(given).__name__
+                by = "SourceFile.read" if kind == FILE else "Store.get"
+                raise ConfigError(f"input {role!r}: expected {describe_kind(kind)}, as {by} returns it, found {found}")
             if _kind_of(given) != kind:
-                raise ConfigError(f"input {role!r}: expected {_describe_kind(kind)}, found the kind {_kind_of(given)}")
-
-
-class Made(NamedTuple):
-    """The artifact that a recipe leads to, and what was known before it was made."""
-
-    artifact: Artifact
-    reused: bool
-    damage: str | None = None
-
-
-def make(
-    store: Store,
-    stage: Stage,
-    *,
-    params: Mapping[str, Any],
-    inputs: Mapping[str, Input],
-    seed: int | None = None,
-    name: str | None = None,
-) -> Made:
-    """Return the artifact of this recipe, running the stage only if it was not made before."""
-    settings = stage.params.parse(params)
-    stage.check_inputs(inputs)
-    if name is not None:
-        check_name(name)  # before the work, not after it
-    if seed is not None and not stage.seeded:
-        raise ConfigError(f"{stage.name} leaves nothing to chance and takes no seed")
-    if seed is None and stage.seeded:
-        raise ConfigError(f"{stage.name} needs a seed")
-    recipe = Recipe(
-        stage=stage.name,
-        stage_version=stage.version,
-        params=settings.model_dump(mode="json"),
-        inputs={role: _identify(given) for role, given in inputs.items()},
-        seed=seed,
-    )
-    for given in inputs.values():
-        if isinstance(given, Artifact):
-            require_sound(given.path, given.id)
-    earlier, damage = _find_sound(store, recipe)
-    if earlier is not None:
-        if name is not None:
-            store.set_name(name, earlier.id)
-        return Made(earlier, reused=True)
-    with draft(store, recipe) as work:
-        outcome = stage.run(Job(settings, inputs, work.folder))
-        reach("draft.written")
-        artifact = work.publish(
-            kind=stage.makes, data=outcome.data, feedback=outcome.feedback, notes=_notes(inputs), name=name
-        )
-    return Made(artifact, reused=False, damage=damage)
-
-
-def _find_sound(store: Store, recipe: Recipe) -> tuple[Artifact | None, str | None]:
-    """Return what the recipe led to before, if it is whole, and otherwise what is wrong with it."""
-    earlier = store.find(recipe.key)
-    if earlier is None:
-        return None, None
-    # Under the lock, or a gc that has made its plan takes what was just asked for. A store that cannot
-    # be written has no gc.
-    with contextlib.suppress(StoreError), locks.shared(store.lock):
-        store.keep_young(earlier.id)
-    faults = find_faults(earlier.path, expected_id=earlier.id)
-    return (None, f"{earlier.id} was damaged: {faults[0]}") if faults else (earlier, None)
+                raise ConfigError(f"input {role!r}: expected {describe_kind(kind)}, found the kind {_kind_of(given)}")
 
 
 def _kind_of(given: Input) -> str:
     return FILE if isinstance(given, SourceFile) else given.manifest.kind
 
 
-def _describe_kind(kind: str) -> str:
-    return "a SourceFile (SourceFile.read makes one)" if kind == FILE else f"an Artifact of the kind {kind}"
-
-
 def _identify(given: Input) -> str:
     return f"file:sha256:{given.sha256}" if isinstance(given, SourceFile) else given.id
 
 
-def _notes(inputs: Mapping[str, Input]) -> dict[str, Any]:
-    """Remember what files were called, for people; where they lay is nobody's business."""
-    files = {
-        # A name may hold bytes that are no text in this locale.
-        role: os.fsencode(given.path.name).decode(errors="replace")
-        for role, given in inputs.items()
-        if isinstance(given, SourceFile)
-    }
-    return {"sources": files} if files else {}
+def describe_kind(kind: str) -> str:
+    """Say what an input must be."""
+    return "a file" if kind == FILE else f"an artifact of the kind {kind}"

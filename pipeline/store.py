@@ -3,6 +3,7 @@
     objects/7c/7c1e.../       an artifact: its files and manifest.json
     keys/0b9a....json         the manifest that a recipe led to; the same bytes may have several recipes
     refs/<kind>/<name>        one line: the id that people call <name>
+    runs/<key>/               what a recipe needs while it is worked on, and the log of how that went
     tmp/<random>/             work in progress, invisible and locked by its process
     trash/                    what gc took away and has not erased yet
     store.json                the version of this layout

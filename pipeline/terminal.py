@@ -1,14 +1,17 @@
 """How results look on a terminal. Results go to stdout; all talk goes to stderr."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from prefline.data.wording import count, printable
+from prefline.data.errors import StoreError
+from prefline.data.wording import count, plain, printable
 from prefline.pipeline.collection import Sweep
 from prefline.pipeline.drawing import short
+from prefline.pipeline.durations import format_duration
 from prefline.pipeline.inspection import Checked, Inspection
 from prefline.pipeline.lineage import Difference, Explanation
 from prefline.pipeline.listing import Summary
@@ -17,18 +20,37 @@ from prefline.pipeline.store import Artifact, Store
 
 
 def say(text: str) -> None:
-    """Talk to the person who is waiting."""
+    """Talk to the person who is waiting; that the words cannot be written is no reason to stop work."""
     if sys.stderr is not None:  # closed by whoever called; print would take stdout instead
-        print(text, file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr)
 
 
-def format_grace(grace: timedelta) -> str:
-    """Write a time as the option --grace takes it."""
-    seconds = int(grace.total_seconds())
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % length == 0:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s" if seconds else "0"
+def print_json(value: object) -> None:
+    """Print a result for programs."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+class Printer:
+    """Prints results one by one while work goes on, which is worth more than the reader of its results."""
+
+    def __init__(self) -> None:
+        """Begin with nothing lost."""
+        self._lost: OSError | None = None
+
+    def print(self, line: str) -> None:
+        """Print a line at once. Where that fails, nothing is printed any more."""
+        try:
+            print(line, flush=True)
+        except OSError as error:
+            self._lost = self._lost or error
+            # What is still in the buffer would fail once more when Python exits.
+            sys.stdout = None
+
+    def close(self) -> None:
+        """Say at the end that not everything was printed."""
+        if self._lost is not None:
+            raise StoreError(f"stdout: {self._lost.strerror}: the work is done, but not every id was printed")
 
 
 def describe_moved_names(before: Mapping[str, str], store: Store) -> list[str]:
@@ -78,7 +100,9 @@ def format_list(summaries: list[Summary]) -> str:
     )
 
 
-def format_artifact(artifact: Artifact, names: list[str], other_recipes: list[Manifest]) -> str:
+def format_artifact(
+    artifact: Artifact, names: list[str], other_recipes: list[Manifest], log: Path | None = None
+) -> str:
     """All that a manifest says, for people."""
     manifest, recipe, run = artifact.manifest, artifact.manifest.recipe, artifact.manifest.run
     lines = [
@@ -89,6 +113,7 @@ def format_artifact(artifact: Artifact, names: list[str], other_recipes: list[Ma
         ("feedback", ", ".join(manifest.feedback) or "none"),
         ("made by", printable(f"{recipe.stage}, version {recipe.stage_version}")),
         ("at", printable(f"{run.get('started', 'unknown')}, in {run.get('elapsed_s', '?')} s")),
+        *(("resumed", printable(resumption)) for resumption in describe_resumptions(run)),
         ("seed", "none" if recipe.seed is None else str(recipe.seed)),
         *_pairs("params", recipe.params),
         *_pairs("inputs", _name_inputs(manifest)),
@@ -99,8 +124,21 @@ def format_artifact(artifact: Artifact, names: list[str], other_recipes: list[Ma
         *_pairs("data", manifest.data),
         *_pairs("files", {file.path: f"{format_size(file.size)}, sha256 {file.sha256}" for file in manifest.files}),
         ("path", str(artifact.path)),
+        *([("log", str(log))] if log else []),
     ]
     return f"{manifest.kind}\n" + "".join(f"  {label:<9} {text}\n" for label, text in lines)
+
+
+def describe_resumptions(run: Mapping[str, Any]) -> list[str]:
+    """Say after which steps a run went on, and what was different then. `run` is free in form."""
+    found = run.get("resumed")
+    said: list[str] = []
+    for item in found if isinstance(found, list) else []:
+        if isinstance(item, dict):
+            different = item.get("not_bit_exact")
+            listed = ", ".join(map(str, different)) if isinstance(different, list) else ""
+            said.append(f"after step {item.get('from_step')}" + (f"; not bit-exact: {listed}" if listed else ""))
+    return said
 
 
 def _name_inputs(manifest: Manifest) -> dict[str, str]:
@@ -113,12 +151,8 @@ def _name_inputs(manifest: Manifest) -> dict[str, str]:
 
 
 def _pairs(label: str, values: dict[str, Any]) -> list[tuple[str, str]]:
-    pairs = [printable(f"{name} = {_plain(value)}") for name, value in values.items()] or ["none"]
+    pairs = [printable(f"{name} = {plain(value)}") for name, value in values.items()] or ["none"]
     return [(label if index == 0 else "", text) for index, text in enumerate(pairs)]
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def format_explanation(why: Explanation, indent: str = "") -> str:
@@ -140,7 +174,7 @@ def format_explanation(why: Explanation, indent: str = "") -> str:
 
 def _format_difference(difference: Difference) -> str:
     first, second = ("absent" if side is None else side for side in (difference.first, difference.second))
-    return printable(f"{difference.field}: {_plain(first)} -> {_plain(second)}")
+    return printable(f"{difference.field}: {plain(first)} -> {plain(second)}")
 
 
 def format_checked(checked: Checked) -> str:
@@ -181,7 +215,7 @@ def describe_notes(report: Inspection) -> list[str]:
 
 def format_sweep(sweep: Sweep, *, done: bool) -> str:
     """Say what gc took away, or would."""
-    grace = format_grace(sweep.grace)
+    grace = format_duration(sweep.grace)
     waiting = [f"{count(sweep.waiting, 'artifact waits', 'artifacts wait')} in the trash: --restore ID brings one back"]
     if not sweep:
         young = f", younger than {grace}" if sweep.grace else ""
@@ -197,6 +231,7 @@ def format_sweep(sweep: Sweep, *, done: bool) -> str:
             for number, one, many in (
                 (len(sweep.drafts), "unfinished draft", "unfinished drafts"),
                 (len(sweep.records), "record of a recipe", "records of recipes"),
+                (len(sweep.runs), "left-over of a run", "left-overs of runs"),
                 (len(sweep.trash), "piece of old trash", "pieces of old trash"),
             )
             if number

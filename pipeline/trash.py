@@ -50,6 +50,13 @@ def move_to_trash(store: Store, artifact_id: str, now: datetime) -> Path:
     return target
 
 
+def move_aside(store: Store, path: Path) -> Path:
+    """Take out of sight what is of no use to anybody, to be erased."""
+    target = store.root / "trash" / f"{path.name}.{os.urandom(4).hex()}{ERASING}"
+    rename(path, target)
+    return target
+
+
 def mark_for_erasing(path: Path) -> Path:
     """Give trash the name that says it may be incomplete, so that nobody restores half an artifact."""
     if path.name.endswith(ERASING):

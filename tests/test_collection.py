@@ -11,10 +11,10 @@ from prefline.data.errors import ConfigError, DamagedArtifactError, UnknownArtif
 from prefline.pipeline import Artifact, Store, find_faults
 from prefline.pipeline.collection import (
     DEFAULT_GRACE,
-    parse_grace,
     preview_sweep,
     sweep_store,
 )
+from prefline.pipeline.durations import parse_duration
 from prefline.pipeline.inspection import inspect
 from prefline.pipeline.trash import restore
 
@@ -142,10 +142,10 @@ def test_leftovers_go_whatever_their_age(store: Store, publish: Publish) -> None
 
 @pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("90s", 90), ("15m", 900), ("12h", 43200), ("7d", 604800)])
 def test_a_time_of_grace_is_read(text: str, seconds: int) -> None:
-    assert parse_grace(text) == timedelta(seconds=seconds)
+    assert parse_duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["7", "-1d", "1w", "", "d", "1.5h", "0x1d", "9999999d"])
 def test_a_time_without_a_unit_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="expected a number and a unit"):
-        parse_grace(text)
+        parse_duration(text)

@@ -28,9 +28,10 @@ from prefline.pipeline.collection import DEFAULT_GRACE, sweep_store
 from prefline.pipeline.failpoints import NAMES, reach
 from prefline.pipeline.filesystem import create_file
 from prefline.pipeline.inspection import inspect
+from prefline.pipeline.jobs import Job
 from prefline.pipeline.naming import MANIFEST
 from prefline.pipeline.publishing import utc_now
-from prefline.pipeline.stages import Job, Outcome
+from prefline.pipeline.stages import Outcome
 
 PUBLISHING = [name for name in NAMES if name.startswith(("draft.", "publish."))]
 COLLECTING = [name for name in NAMES if name.startswith("gc.")]
@@ -46,7 +47,7 @@ Ingest = Callable[..., subprocess.CompletedProcess[str]]
 # --- what is killed ---
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["pytest", "prefline.pipeline.collection", "prefline.pipeline.stages"])
+FORKSERVER.set_forkserver_preload(["pytest", "prefline.pipeline.collection", "prefline.pipeline.making"])
 # pytest does not put test modules where a child could import them, so it runs the file.
 CHILD = """
 import os, runpy

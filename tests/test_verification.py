@@ -18,7 +18,8 @@ from prefline.data.errors import DamagedArtifactError, ManifestError, StoreError
 from prefline.pipeline import Artifact, Stage, Store, find_faults, make
 from prefline.pipeline.hashing import hash_file
 from prefline.pipeline.inspection import inspect
-from prefline.pipeline.stages import Job, Outcome
+from prefline.pipeline.jobs import Job
+from prefline.pipeline.stages import Outcome
 from prefline.pipeline.terminal import describe_notes
 
 FILES = {"model.safetensors": bytes(range(256)) * 40, "config.json": b"{}", "parts/vocab.txt": b"a\nb\n"}

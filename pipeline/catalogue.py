@@ -1,0 +1,37 @@
+"""Every stage there is, by name: adding one is a module and a line here.
+
+The modules are imported when a stage is asked for. They are light: what is heavy, torch above all, is
+imported inside the function that runs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from prefline.data.errors import ConfigError
+from prefline.data.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from prefline.pipeline.stages import Stage
+
+
+class Listed(NamedTuple):
+    """Where a stage is, and what it does in one sentence."""
+
+    home: str  # module:name
+    does: str
+
+
+STAGES = {
+    "ingest": Listed(
+        "prefline.pipeline.ingest:INGEST", "Check a file of comparisons, row by row, and make it an artifact."
+    ),
+}
+
+
+def find_stage(name: str) -> "Stage":
+    """Return a stage by its name."""
+    if name not in STAGES:
+        stages = ", ".join(STAGES)
+        raise ConfigError(f"expected a stage ({stages}), found {name!r}{did_you_mean(name, STAGES)}")
+    module, _, attribute = STAGES[name].home.partition(":")
+    return getattr(import_module(module), attribute)

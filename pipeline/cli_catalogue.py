@@ -1,0 +1,120 @@
+"""A verb for every stage of the catalogue: its inputs are arguments, and each of its settings is an option."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from prefline.pipeline.catalogue import STAGES, find_stage
+from prefline.pipeline.cli_options import (
+    DEFAULT_STORE,
+    CheckpointEveryOption,
+    DeviceOption,
+    ForceOption,
+    KeepCheckpointsOption,
+    NameOption,
+    StoreOption,
+    TrackOption,
+    build_runtime,
+    complete_artifact,
+)
+from prefline.pipeline.cli_stages import print_made
+from prefline.pipeline.making import make
+from prefline.pipeline.stages import FILE, Input, SourceFile, Stage
+from prefline.pipeline.store import Store
+from prefline.pipeline.strict_yaml import parse_scalar
+from prefline.pipeline.terminal_runs import describe_made
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+
+def build_command(name: str) -> Any:
+    """Return the command that runs a stage."""
+    stage = find_stage(name)
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    app.command(name, help=STAGES[name].does)(_build_verb(stage))
+    return typer.main.get_command(app)
+
+
+def _build_verb(stage: Stage) -> Callable[..., None]:
+    """Give a function the signature that tells typer what the stage takes."""
+
+    def verb(**given: Any) -> None:
+        common = {option: given.pop(option) for option in inspect.signature(_run).parameters if option in given}
+        texts = {role: given.pop(role) for role in stage.takes}
+        _run(stage, texts, {field: parse_scalar(text) for field, text in given.items() if text is not None}, **common)
+
+    parameters = [*_inputs(stage), *_settings(stage), *_common(stage)]
+    names = [parameter.name for parameter in parameters]
+    if len(names) > len(set(names)):
+        raise TypeError(f"{stage.name} has an input or a setting that is called like a common option: {names}")
+    signature = inspect.Signature(parameters)
+    cast("Any", verb).__signature__ = signature
+    verb.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return verb
+
+
+def _run(
+    stage: Stage,
+    texts: dict[str, str],
+    params: dict[str, Any],
+    *,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, metavar="SEED", help="What all chance follows from.")
+    ] = None,
+    name: NameOption = None,
+    force: ForceOption = False,
+    device: DeviceOption = "auto",
+    checkpoint_every: CheckpointEveryOption = "10m",
+    keep_checkpoints: KeepCheckpointsOption = 2,
+    track: TrackOption = None,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Make the artifact of a stage; what is annotated here every stage has as an option."""
+    runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
+    opened = Store.create(store)
+    inputs = {role: _find_input(opened, stage.takes[role], text) for role, text in texts.items()}
+    names = opened.names.readable()
+    made = make(opened, stage, params=params, inputs=inputs, seed=seed, name=name, force=force, runtime=runtime)
+    print_made(opened, made, describe_made(made), names)
+    runtime.interruption.leave_if_requested("when all was done")
+
+
+def _find_input(store: Store, kind: str, text: str) -> Input:
+    return SourceFile.read(Path(text)) if kind == FILE else store.get(store.resolve(text))
+
+
+def _inputs(stage: Stage) -> Iterator[inspect.Parameter]:
+    for role, kind in stage.takes.items():
+        is_file = kind == FILE
+        argument = typer.Argument(
+            metavar=role.upper(),
+            help="A file." if is_file else f"An artifact of the kind {kind}: an id, or a name.",
+            autocompletion=None if is_file else complete_artifact,
+            show_default=False,
+        )
+        yield _parameter(role, Annotated[str, argument], inspect.Parameter.empty)
+
+
+def _settings(stage: Stage) -> Iterator[inspect.Parameter]:
+    for field, about in stage.params.model_fields.items():
+        option = typer.Option(f"--{field.replace('_', '-')}", metavar="VALUE", help=_describe(about))
+        yield _parameter(field, Annotated[str | None, option], None)
+
+
+def _common(stage: Stage) -> Iterator[inspect.Parameter]:
+    for parameter in inspect.signature(_run).parameters.values():
+        if parameter.kind == parameter.KEYWORD_ONLY and (stage.seeded or parameter.name != "seed"):
+            yield parameter
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _describe(about: "FieldInfo") -> str:
+    default = "" if about.is_required() else f" [default: {about.get_default(call_default_factory=True)}]"
+    return f"{about.description or ''}{default}".strip()

@@ -1,0 +1,166 @@
+"""The verbs for pipeline files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from prefline.pipeline.cli_options import (
+    DEFAULT_STORE,
+    CheckpointEveryOption,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    KeepCheckpointsOption,
+    SetOption,
+    StoreOption,
+    TrackOption,
+    build_runtime,
+)
+
+if TYPE_CHECKING:
+    from prefline.pipeline.planning import Decision
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.wiring import Step
+
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", show_default=False, readable=False, help="A pipeline file (YAML).")
+]
+OnlyOption = Annotated[
+    list[str] | None, typer.Option("--only", metavar="STAGE", help="Just this stage; may be repeated.")
+]
+FromOption = Annotated[
+    str | None, typer.Option("--from", metavar="STAGE", help="This stage and all that depend on it.")
+]
+
+
+def plan(
+    file: FileArgument,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    start: FromOption = None,
+    force: ForceOption = False,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say for each stage of a pipeline file whether it would be made or reused, and why."""
+    from prefline.pipeline.planning import select
+
+    opened, steps = load_steps(file, set_, store)
+    _print_plan(opened, steps, select(steps, only or (), start), force=force, as_json=as_json)
+
+
+def run(
+    file: FileArgument,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    start: FromOption = None,
+    force: ForceOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be made and why, as `plan`.")] = False,
+    device: DeviceOption = "auto",
+    checkpoint_every: CheckpointEveryOption = "10m",
+    keep_checkpoints: KeepCheckpointsOption = 2,
+    track: TrackOption = None,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Make what a pipeline file describes, and reuse what was made before."""
+    from prefline.pipeline.planning import Decision, select
+    from prefline.pipeline.running import run as run_steps
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import Printer, describe_moved_names, say
+    from prefline.pipeline.terminal_runs import describe_decision, describe_made
+
+    runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
+    opened, steps = load_steps(file, set_, store)
+    selected = select(steps, only or (), start)
+    if dry_run:
+        _print_plan(opened, steps, selected, force=force, as_json=False)
+        return
+    opened = Store.create(store)
+    names = opened.names.readable()
+    printer = Printer()
+    for event in run_steps(opened, steps, selected, force=force, runtime=runtime):
+        if isinstance(event, Decision):
+            if event.reuse is None:
+                say(describe_decision(event))
+        else:
+            say(f"{event.step.name}: {describe_made(event.made)}")
+            printer.print(event.made.artifact.id)
+            runtime.interruption.leave_if_requested(f"after {event.step.name}: the same command goes on from there")
+    for moved in describe_moved_names(names, opened):
+        say(moved)
+    printer.close()
+
+
+def schema() -> None:
+    """Print a JSON Schema of pipeline files, for editors."""
+    from prefline.pipeline.catalogue import STAGES, find_stage
+    from prefline.pipeline.pipeline_file import json_schema
+    from prefline.pipeline.terminal import print_json
+
+    print_json(json_schema({name: find_stage(name) for name in STAGES}))
+
+
+def explain_stage(file: Path, name: str, overrides: list[str] | None, store: Path, *, as_json: bool) -> None:
+    """Say why a stage would be made anew, and why the stages that it waits for would be."""
+    from dataclasses import asdict
+
+    from prefline.pipeline.planning import Planner, upstream_of
+    from prefline.pipeline.terminal import print_json
+    from prefline.pipeline.terminal_runs import format_decision
+
+    opened, steps = load_steps(file, overrides, store)
+    planner = Planner(opened)
+    wanted = upstream_of(name, steps)
+    decisions = [decision for decision in planner.plan(steps) if decision.step.name in wanted]
+    meant = [decision for decision in decisions if decision.reuse is None or decision.step.name == name]
+    explained = [(decision, planner.explain(decision)) for decision in meant]
+    if as_json:
+        print_json(
+            [_as_json(decision) | {"explanation": asdict(found) if found else None} for decision, found in explained]
+        )
+        return
+    for decision, found in explained:
+        print(format_decision(decision, found), end="")
+
+
+def load_steps(file: Path, overrides: list[str] | None, store: Path) -> "tuple[Store | None, list[Step]]":
+    """Read a pipeline file and check how it hangs together; there need not be a store yet."""
+    from prefline.pipeline.filesystem import list_folder
+    from prefline.pipeline.pipeline_file import load_pipeline
+    from prefline.pipeline.places import local_folder
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.wiring import wire
+
+    root = local_folder(store)
+    opened = Store.open(root) if root.is_file() or list_folder(root) else None
+    return opened, wire(load_pipeline(file, overrides or ()), file.parent, opened)
+
+
+def _print_plan(store: "Store | None", steps: "list[Step]", selected: set[str], *, force: bool, as_json: bool) -> None:
+    from prefline.pipeline.planning import Planner, require_made
+    from prefline.pipeline.terminal import print_json, say
+    from prefline.pipeline.terminal_runs import describe_plan, format_plan
+
+    decisions = Planner(store).plan(steps, selected if force else ())
+    require_made(decisions, selected)
+    meant = [decision for decision in decisions if decision.step.name in selected]
+    if as_json:
+        print_json([_as_json(decision) for decision in meant])
+        return
+    print(format_plan(meant), end="", flush=True)
+    say(describe_plan(meant))
+
+
+def _as_json(decision: "Decision") -> dict[str, Any]:
+    reuse, nearest = decision.reuse, decision.nearest
+    return {
+        "name": decision.step.name,
+        "stage": decision.step.stage.name,
+        "makes": decision.step.stage.makes,
+        "action": "make" if reuse is None else "reuse",
+        "why": decision.why,
+        "id": None if reuse is None else reuse.id,
+        "key": None if decision.recipe is None else decision.recipe.key,
+        "nearest": None if nearest is None else nearest.id,
+    }

@@ -1,0 +1,38 @@
+"""Where tensors lie, and how precise they are."""
+
+from typing import TYPE_CHECKING
+
+from prefline.data.errors import ConfigError
+from prefline.data.wording import did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def choose_device(wanted: str) -> "torch.device":
+    """Return the device that a person asked for; `auto` is a CUDA GPU where there is one, and the CPU elsewhere."""
+    import torch
+
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # torch explains at length; the first line says what it is about.
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"the device {wanted!r} cannot be used: {reason}. `cpu` always can, `auto` chooses") from None
+    return device
+
+
+def choose_precision(name: str) -> "torch.dtype":
+    """Return the dtype of a name."""
+    import torch
+
+    if name not in PRECISIONS:
+        raise ConfigError(
+            f"dtype: expected one of {', '.join(PRECISIONS)}, found {name!r}{did_you_mean(name, PRECISIONS)}"
+        )
+    return getattr(torch, name)

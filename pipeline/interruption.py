@@ -1,0 +1,89 @@
+"""Signals: work that is done step by step finishes its step and saves it; everything else leaves at once.
+
+Both ways the exit code is 128 + n. A second signal leaves at once whatever is going on, even in the
+middle of a long call into C, where Python would not get to run a handler: a thread waits for it.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interruption:
+    """What signals have asked of this process."""
+
+    def __init__(self) -> None:
+        """Ask nothing: a program that calls prefline as a library keeps its own way with signals."""
+        self.requested: signal.Signals | None = None
+        self._watching = False
+        self._stepwise = False
+
+    def watch(self) -> None:
+        """Take over the signals that mean "stop"."""
+        self._watching = True
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                signal.signal(number, self._arrive)
+
+    @contextlib.contextmanager
+    def stepwise(self) -> Iterator[None]:
+        """For as long as this lasts, a first signal only asks: whoever works looks at `requested` after each step."""
+        if not self._watching:
+            yield
+            return
+        arrivals, ring = socket.socketpair()
+        ring.setblocking(False)
+        before = signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=_leave_at_the_second, args=(arrivals,), name="signals", daemon=True).start()
+        self._stepwise = True
+        try:
+            yield
+        finally:
+            self._stepwise = False
+            signal.set_wakeup_fd(before)
+            ring.close()
+
+    def leave_if_requested(self, said: str) -> None:
+        """Leave, if a signal has come."""
+        if self.requested is not None:
+            _say(f"stopped by {self.requested.name} {said}")
+            sys.exit(128 + self.requested)
+
+    def _arrive(self, number: int, _: object) -> None:
+        if self._stepwise:
+            self.requested = self.requested or signal.Signals(number)
+            return
+        # As if by an error, so that drafts are cleared away.
+        _say(f"stopped by {signal.Signals(number).name}; nothing half-made was published")
+        sys.exit(128 + number)
+
+
+PROCESS = Interruption()  # signals belong to the process, and so does what they ask
+
+
+def _leave_at_the_second(arrivals: socket.socket) -> None:
+    """Answer a first signal at once, and leave at a second one."""
+    asked = False
+    with arrivals:
+        while numbers := arrivals.recv(1):
+            if numbers[0] not in SIGNALS:
+                continue
+            name = signal.Signals(numbers[0]).name
+            if asked:
+                _say(f"left at once at a second {name}; what was saved before is whole")
+                os._exit(128 + numbers[0])
+            asked = True
+            _say(f"{name}: finishing this step and saving it; once more to leave at once")
+
+
+def _say(text: str) -> None:
+    """Talk past Python's streams: a signal may have come in the middle of a print."""
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        cleared = "\r\x1b[K" if os.isatty(2) else ""  # of the line that shows progress
+        os.write(2, f"{cleared}prefline: {text}\n".encode())

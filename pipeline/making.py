@@ -1,0 +1,134 @@
+"""Running a stage: the same recipe is never made twice, inputs are verified first, and a kill loses little."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from prefline.data.errors import StoreError
+from prefline.pipeline import locks
+from prefline.pipeline.checkpoints import Checkpoints
+from prefline.pipeline.failpoints import reach
+from prefline.pipeline.filesystem import remove_file
+from prefline.pipeline.jobs import Job
+from prefline.pipeline.manifest import Recipe
+from prefline.pipeline.naming import check_name
+from prefline.pipeline.publishing import draft
+from prefline.pipeline.runs import claim
+from prefline.pipeline.runtime import Runtime
+from prefline.pipeline.stages import Input, SourceFile, Stage
+from prefline.pipeline.store import Artifact, Store
+from prefline.pipeline.trackers import check_trackers
+from prefline.pipeline.verification import find_faults, require_sound
+
+
+class Made(NamedTuple):
+    """The artifact that a recipe leads to, and what was known before it was made."""
+
+    artifact: Artifact
+    reused: bool
+    damage: str | None = None
+
+
+def make(
+    store: Store,
+    stage: Stage,
+    *,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Input],
+    seed: int | None = None,
+    name: str | None = None,
+    force: bool = False,
+    runtime: Runtime | None = None,
+) -> Made:
+    """Return the artifact of this recipe, running the stage only if it was not made before.
+
+    With `force` the recipe is made anew: what it led to before is no longer its answer, though it
+    stays in the store, and states that an interrupted run has saved are dropped.
+    """
+    runtime = runtime or Runtime()
+    settings = stage.params.parse(params)
+    recipe = stage.recipe(settings, inputs, seed)
+    if name is not None:
+        check_name(name)  # before the work, not after it
+    check_trackers(runtime.trackers)
+    for given in inputs.values():
+        if isinstance(given, Artifact):
+            require_sound(given.path, given.id)
+    earlier = _Earlier() if force else _find_sound(store, recipe, name)
+    if earlier.artifact:
+        return Made(earlier.artifact, reused=True)
+    says = f"{runtime.label or stage.name}: another process is making this very artifact; waiting for it"
+    with claim(store, recipe.key, on_wait=lambda: runtime.tell(says)) as run:
+        checkpoints = Checkpoints(run, recipe, keep=runtime.keep_checkpoints)
+        if force:
+            _forget(store, recipe)
+            checkpoints.erase()
+        elif (earlier := _find_sound(store, recipe, name)).artifact:  # somebody was quicker
+            return Made(earlier.artifact, reused=True)
+        artifact = _run(store, stage, Job(settings, inputs, recipe, run, checkpoints, runtime), name)
+        reach("run.finished")
+        checkpoints.erase()
+    return Made(artifact, reused=False, damage=earlier.damage)
+
+
+def _run(store: Store, stage: Stage, job: Job, name: str | None) -> Artifact:
+    with draft(store, job.recipe) as work:
+        with job.begin(work.folder):  # what is shown and logged ends before publishing begins
+            outcome = stage.run(job)
+        reach("draft.written")
+        return work.publish(
+            kind=stage.makes,
+            data=outcome.data,
+            feedback=outcome.feedback,
+            notes=_notes(job.inputs) | job.describe_run(),
+            name=name,
+        )
+
+
+class _Earlier(NamedTuple):
+    """What a recipe led to before, if it is whole, and otherwise what is wrong with it."""
+
+    artifact: Artifact | None = None
+    damage: str | None = None
+
+
+def _find_sound(store: Store, recipe: Recipe, name: str | None) -> _Earlier:
+    """Look for what a recipe led to before; where it is whole, it is used under the name from now on."""
+    found = store.find(recipe.key)
+    if found is None:
+        return _Earlier()
+    _keep_young(store, found)
+    faults = find_faults(found.path, expected_id=found.id)
+    if faults:
+        return _Earlier(damage=f"{found.id} was damaged: {faults[0]}")
+    if name is not None:
+        store.set_name(name, found.id)
+    return _Earlier(found)
+
+
+def _forget(store: Store, recipe: Recipe) -> None:
+    """Let a recipe lead to nothing, so that an interrupted run of it is gone on with and not passed over."""
+    found = store.find(recipe.key)
+    if found is not None:
+        _keep_young(store, found)  # nothing else may lead to it now
+    with locks.shared(store.lock):
+        remove_file(store.record_of(recipe.key))
+
+
+def _keep_young(store: Store, artifact: Artifact) -> None:
+    # Under the lock, or a gc that has made its plan takes what was just asked for. A store that cannot
+    # be written has no gc.
+    with contextlib.suppress(StoreError), locks.shared(store.lock):
+        store.keep_young(artifact.id)
+
+
+def _notes(inputs: Mapping[str, Input]) -> dict[str, Any]:
+    """Remember what files were called, for people; where they lay is nobody's business."""
+    files = {
+        # A name may hold bytes that are no text in this locale.
+        role: os.fsencode(given.path.name).decode(errors="replace")
+        for role, given in inputs.items()
+        if isinstance(given, SourceFile)
+    }
+    return {"sources": files} if files else {}

@@ -1,0 +1,188 @@
+"""What would be made, what would be reused, and why: asked before anything runs, and without running anything."""
+
+import contextlib
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefline.data.errors import ConfigError, StoreError
+from prefline.data.wording import count, did_you_mean, plain
+from prefline.pipeline.checkpoints import Checkpoints
+from prefline.pipeline.drawing import short
+from prefline.pipeline.filesystem import read_file
+from prefline.pipeline.lineage import Difference, Explanation, compare, explain_recipe
+from prefline.pipeline.manifest import Recipe
+from prefline.pipeline.runs import run_folder
+from prefline.pipeline.stages import Input, SourceFile
+from prefline.pipeline.store import Artifact, Store
+from prefline.pipeline.verification import find_faults
+from prefline.pipeline.wiring import Step, Upstream
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The nearest that was made before: where it lies, and what is different now."""
+
+    id: str
+    made: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done about a step. Its recipe is unknown while it waits for another step."""
+
+    step: Step
+    why: str
+    reuse: Artifact | None = None
+    recipe: Recipe | None = None
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    nearest: Earlier | None = None
+
+
+class Planner:
+    """Decides about steps one after the other, as the artifacts that they need become known."""
+
+    def __init__(self, store: Store | None) -> None:
+        """Look for what was made before in a store, if there is one yet."""
+        self._store = store
+        self._files: dict[Path, SourceFile] = {}
+
+    def plan(self, steps: Iterable[Step], forced: Iterable[str] = ()) -> list[Decision]:
+        """Decide about all steps of a file, in order; those `forced` are made whatever was made before."""
+        known: dict[str, Artifact] = {}
+        decisions: list[Decision] = []
+        for step in steps:
+            decision = self.decide(step, known, force=step.name in set(forced))
+            if decision.reuse is not None:
+                known[step.name] = decision.reuse
+            decisions.append(decision)
+        return decisions
+
+    def decide(self, step: Step, known: Mapping[str, Artifact], *, force: bool = False) -> Decision:
+        """Decide about one step, the artifacts of some others being known."""
+        waits = [name for name in step.upstream if name not in known]
+        if waits:
+            return Decision(step, f"waits for {' and '.join(dict.fromkeys(waits))}")
+        inputs = {role: self._input(source, known) for role, source in step.sources.items()}
+        recipe = step.stage.recipe(step.settings, inputs, step.seed)
+        if self._store is None:
+            return Decision(step, "there is no store yet", None, recipe, inputs)
+        if force:
+            return Decision(step, "forced", None, recipe, inputs)
+        found = self._store.find(recipe.key)
+        if found is not None:
+            faults = find_faults(found.path, quick=True, expected_id=found.id)
+            if not faults:
+                return Decision(step, short(found.id), found, recipe, inputs)
+            return Decision(step, f"made before, but {short(found.id)} is damaged: {faults[0]}", None, recipe, inputs)
+        saved = Checkpoints(run_folder(self._store, recipe.key), recipe).steps()
+        if saved:
+            why = f"was interrupted: goes on after step {saved[-1]:,}"
+            return Decision(step, why, None, recipe, inputs)
+        nearest = self._nearest(recipe)
+        why = describe_changes(nearest.differences) if nearest else "never made"
+        return Decision(step, why, None, recipe, inputs, nearest)
+
+    def explain(self, decision: Decision) -> Explanation | None:
+        """Compare a step that is to be made with the nearest that was made, back to the first inputs that differ."""
+        if self._store is None or decision.nearest is None:
+            return None
+        return explain_recipe(self._store, decision.nearest.id, decision.nearest.differences)
+
+    def _input(self, source: Upstream | Artifact | Path, known: Mapping[str, Artifact]) -> Input:
+        if isinstance(source, Upstream):
+            return known[source.step]
+        if isinstance(source, Artifact):
+            return source
+        if source not in self._files:  # a large one takes its time
+            self._files[source] = SourceFile.read(source)
+        return self._files[source]
+
+    def _nearest(self, recipe: Recipe) -> Earlier | None:
+        """Find what was made by the same stage with the fewest differences; of those, the latest."""
+        now = recipe.model_dump()
+        best: Earlier | None = None
+        for before in self._history.get(recipe.stage, ()):
+            differences = tuple(compare(before["recipe"], now))
+            made = str(before["run"].get("started", ""))
+            if best is None or (-len(differences), made) > (-len(best.differences), best.made):
+                best = Earlier(str(before["id"]), made, differences)
+        return best
+
+    @functools.cached_property
+    def _history(self) -> dict[str, list[dict[str, Any]]]:
+        """The records of all recipes, by stage, unchecked: they explain, and nothing is made from them."""
+        records: dict[str, list[dict[str, Any]]] = {}
+        for path in self._store.entries("keys") if self._store else ():
+            with contextlib.suppress(StoreError, ValueError, TypeError, KeyError, RecursionError):
+                record = json.loads(read_file(path))
+                if isinstance(record["recipe"], dict) and isinstance(record["run"], dict):
+                    records.setdefault(record["recipe"]["stage"], []).append(record)
+        return records
+
+
+def describe_changes(differences: Iterable[Difference]) -> str:
+    """Say in a line what is different from before."""
+    said = [_describe(difference) for difference in differences]
+    more = f"; {count(len(said) - _SHOWN, 'more change', 'more changes')}" if len(said) > _SHOWN else ""
+    return "; ".join(said[:_SHOWN]) + more
+
+
+def upstream_of(name: str, steps: Iterable[Step]) -> set[str]:
+    """Return the name of a step and those of all that it depends on."""
+    steps = list(steps)
+    wanted = select(steps, [name])
+    for step in reversed(steps):  # whatever needs a step comes after it
+        if step.name in wanted:
+            wanted.update(step.upstream)
+    return wanted
+
+
+def select(steps: Iterable[Step], only: Iterable[str] = (), start: str | None = None) -> set[str]:
+    """Return the names of the steps that are meant: those given, or one and all that depend on it, or all."""
+    steps = list(steps)
+    names = [step.name for step in steps]
+    only = set(only)
+    for name in [*only, *([start] if start is not None else [])]:
+        if name not in names:
+            raise ConfigError(f"no stage of this file is called {name!r}{did_you_mean(name, names)}")
+    if start is None:
+        return only or set(names)
+    chosen = {start}
+    for step in steps:  # in order, so whatever a step needs has been looked at
+        if chosen.intersection(step.upstream):
+            chosen.add(step.name)
+    return chosen & only if only else chosen
+
+
+def require_made(decisions: Iterable[Decision], selected: set[str]) -> None:
+    """Refuse to begin where a step that was left out has not been made, and another one needs it."""
+    decided = {decision.step.name: decision for decision in decisions}
+    for decision in decided.values():
+        for name in decision.step.upstream if decision.step.name in selected else ():
+            if name not in selected and decided[name].reuse is None:
+                raise ConfigError(
+                    f"{decision.step.name} needs {name}, which is not there yet ({decided[name].why}): "
+                    "leave out --only and --from, or run it first"
+                )
+
+
+def _describe(difference: Difference) -> str:
+    before, now = (_show(side) for side in (difference.first, difference.second))
+    if difference.first is None:
+        return f"{difference.field} is new: {now}"
+    if difference.second is None:
+        return f"{difference.field} is gone, it was {before}"
+    return f"{difference.field} changed {before} -> {now}"
+
+
+def _show(value: object) -> str:
+    if isinstance(value, str) and "sha256:" in value:
+        return short(value)
+    return plain(value)

@@ -1,0 +1,60 @@
+"""Chance as an argument: every generator follows from (seed, stage, purpose, step).
+
+So a run that goes on after a kill needs to know the step, and not the state of any generator; and
+what one part of a stage draws never depends on how much another part has drawn before.
+"""
+
+import contextlib
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefline.pipeline.canonical import canonical_json
+
+if TYPE_CHECKING:
+    import numpy
+    import torch
+
+_BITS = 63  # what every generator takes, torch's being the pickiest
+
+
+@dataclass(frozen=True, slots=True)
+class Randomness:
+    """All the chance that a stage may use."""
+
+    seed: int
+    stage: str
+
+    def derive(self, purpose: str, step: int = 0) -> int:
+        """Return the seed for one purpose at one step."""
+        digest = hashlib.sha256(canonical_json([self.seed, self.stage, purpose, step])).digest()
+        return int.from_bytes(digest[:8]) >> (64 - _BITS)
+
+    def python(self, purpose: str, step: int = 0) -> random.Random:
+        """Return a generator of the standard library."""
+        return random.Random(self.derive(purpose, step))  # noqa: S311  no secret depends on it
+
+    def numpy(self, purpose: str, step: int = 0) -> "numpy.random.Generator":
+        """Return a generator of numpy."""
+        import numpy
+
+        return numpy.random.default_rng(self.derive(purpose, step))
+
+    def torch(self, purpose: str, step: int = 0, *, device: "torch.device | str" = "cpu") -> "torch.Generator":
+        """Return a generator of torch."""
+        import torch
+
+        return torch.Generator(device).manual_seed(self.derive(purpose, step))
+
+    @contextlib.contextmanager
+    def everywhere(self, purpose: str, step: int = 0, *, device: "torch.device | str" = "cpu") -> Iterator[None]:
+        """Seed torch's own generators for a while: dropout and `generate` take none as an argument."""
+        import torch
+
+        device = torch.device(device)
+        devices = [device.index or 0] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.derive(purpose, step))
+            yield

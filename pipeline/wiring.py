@@ -1,0 +1,142 @@
+"""From a pipeline file to steps in the order in which they can run, everything checked that can be before any work."""
+
+import contextlib
+import graphlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefline.data.configuration import Config
+from prefline.data.errors import ConfigError, PreflineError
+from prefline.data.wording import did_you_mean
+from prefline.pipeline.catalogue import find_stage
+from prefline.pipeline.pipeline_file import Entry, PipelineFile
+from prefline.pipeline.stages import FILE, Stage
+from prefline.pipeline.store import Artifact, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """An input that another step of the same file makes."""
+
+    step: str
+
+
+Source = Upstream | Artifact | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage of a pipeline file, its settings checked and its inputs found."""
+
+    name: str
+    stage: Stage
+    settings: Config
+    sources: Mapping[str, Source]
+    seed: int | None
+    label: str | None  # what to call the artifact
+
+    @property
+    def upstream(self) -> list[str]:
+        """The steps that this one takes artifacts from."""
+        return [source.step for source in self.sources.values() if isinstance(source, Upstream)]
+
+
+def wire(file: PipelineFile, folder: Path, store: Store | None) -> list[Step]:
+    """Check how stages hang together; files are looked for from `folder`, artifacts in `store`, if there is one."""
+    stages: dict[str, Stage] = {}
+    for name, entry in file.stages.items():
+        with _at(f"stages.{name}"):
+            stages[name] = find_stage(entry.stage)
+    steps = {name: _check(name, entry, file.seed, stages, folder, store) for name, entry in file.stages.items()}
+    _check_labels(steps.values())
+    return [steps[name] for name in _sort({name: step.upstream for name, step in steps.items()})]
+
+
+def _check(
+    name: str, entry: Entry, seed: int | None, stages: Mapping[str, Stage], folder: Path, store: Store | None
+) -> Step:
+    stage = stages[name]
+    with _at(f"stages.{name}.params"):
+        settings = stage.params.parse(entry.params)
+    with _at(f"stages.{name}.seed"):
+        # The file's own seed is for those who want one; an entry's is meant for just this stage.
+        chosen = seed if entry.seed is None and stage.seeded else entry.seed
+        stage.check_seed(chosen)
+    sources: dict[str, Source] = {}
+    with _at(f"stages.{name}.inputs"):
+        stage.check_roles(entry.inputs)
+    for role, kind in stage.takes.items():
+        with _at(f"stages.{name}.inputs.{role}"):
+            if kind == FILE:
+                sources[role] = _find_file(entry.inputs[role], stages, folder)
+            else:
+                sources[role] = _find_artifact(entry.inputs[role], kind, stages, folder, store)
+    return Step(name, stage, settings, sources, chosen, entry.name)
+
+
+def _check_labels(steps: Iterable[Step]) -> None:
+    """Refuse to give one name to two artifacts: the later one would take it from the other."""
+    taken: dict[tuple[str, str], str] = {}
+    for step in steps:
+        if step.label is not None:
+            other = taken.setdefault((step.stage.makes, step.label), step.name)
+            if other != step.name:
+                raise ConfigError(f"stages.{step.name}.name: {step.label!r} is what {other} is to be called already")
+
+
+def _find_file(text: str, stages: Mapping[str, Stage], folder: Path) -> Path:
+    path = folder / Path(text).expanduser()
+    if path.is_file():
+        return path
+    if text in stages:
+        raise ConfigError(f"expected a file, found the stage {text!r}, which makes the kind {stages[text].makes}")
+    found = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "nothing there"
+    raise ConfigError(f"expected a file, found {found}: {path}")
+
+
+def _find_artifact(text: str, kind: str, stages: Mapping[str, Stage], folder: Path, store: Store | None) -> Source:
+    if text in stages:
+        if stages[text].makes != kind:
+            raise ConfigError(f"expected the kind {kind}, found the stage {text!r}, which makes {stages[text].makes}")
+        return Upstream(text)
+    near = did_you_mean(text, stages)
+    if (folder / text).exists():
+        raise ConfigError(f"expected a stage or an artifact of the kind {kind}, found the path {text!r}{near}")
+    if store is None:
+        raise ConfigError(f"no stage of this file is called {text!r}{near}, and there is no store to look in yet")
+    try:
+        artifact = store.get(store.resolve(text))
+    except PreflineError as error:
+        raise ConfigError(f"no stage of this file is called {text!r}{near}, and {error}") from None
+    if artifact.manifest.kind != kind:
+        raise ConfigError(f"expected the kind {kind}, found {text!r}, which is of the kind {artifact.manifest.kind}")
+    return artifact
+
+
+def _sort(upstream: Mapping[str, list[str]]) -> list[str]:
+    """Return the steps in the file's own order, but each after what it needs."""
+    try:
+        graphlib.TopologicalSorter(upstream).prepare()
+    except graphlib.CycleError as error:
+        circle = " <- ".join(error.args[1])
+        raise ConfigError(f"stages wait for each other in a circle: {circle}") from None
+    order: dict[str, None] = {}
+    for name in upstream:
+        pending = [name]
+        while pending:  # without recursion: a chain may be longer than Python's stack
+            missing = [source for source in upstream[pending[-1]] if source not in order]
+            if missing:
+                pending += missing
+            else:
+                order[pending.pop()] = None
+    return list(order)
+
+
+@contextlib.contextmanager
+def _at(place: str) -> Iterator[None]:
+    """Put the place in the file before what is wrong there."""
+    try:
+        yield
+    except PreflineError as error:
+        raise ConfigError(f"{place}: {error}") from None
