@@ -3,10 +3,10 @@
 import contextlib
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefline.data.errors import ConfigError, StoreError
 from prefline.data.wording import count, did_you_mean, plain
@@ -52,6 +52,7 @@ class Planner:
         """Look for what was made before in a store, if there is one yet."""
         self._store = store
         self._files: dict[Path, SourceFile] = {}
+        self._history: dict[str, list[_Record]] = {}
 
     def plan(self, steps: Iterable[Step], forced: Iterable[str] = ()) -> list[Decision]:
         """Decide about all steps of a file, in order; those `forced` are made whatever was made before."""
@@ -107,24 +108,48 @@ class Planner:
     def _nearest(self, recipe: Recipe) -> Earlier | None:
         """Find what was made by the same stage with the fewest differences; of those, the latest."""
         now = recipe.model_dump()
-        best: Earlier | None = None
-        for before in self._history.get(recipe.stage, ()):
-            differences = tuple(compare(before["recipe"], now))
-            made = str(before["run"].get("started", ""))
-            if best is None or (-len(differences), made) > (-len(best.differences), best.made):
-                best = Earlier(str(before["id"]), made, differences)
-        return best
+        fields = _flatten(now)
+        known = self._history.get(recipe.stage)
+        if known is None:
+            known = self._history[recipe.stage] = list(self._read_history(recipe.stage))
+        best = max(known, key=lambda record: (-len(fields ^ record.fields), record.made), default=None)
+        return Earlier(best.id, best.made, tuple(compare(best.recipe, now))) if best else None
+
+    def _read_history(self, stage: str) -> Iterator["_Record"]:
+        """Read the records of a stage's recipes, unchecked: they explain, and nothing is made from them."""
+        mention = json.dumps(stage).encode()
+        for raw in self._records:
+            if mention in raw:  # most are of other stages and need no parsing
+                with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                    record = json.loads(raw)
+                    if record["recipe"]["stage"] == stage:
+                        made = str(record["run"].get("started", ""))
+                        yield _Record(str(record["id"]), made, record["recipe"], _flatten(record["recipe"]))
 
     @functools.cached_property
-    def _history(self) -> dict[str, list[dict[str, Any]]]:
-        """The records of all recipes, by stage, unchecked: they explain, and nothing is made from them."""
-        records: dict[str, list[dict[str, Any]]] = {}
+    def _records(self) -> list[bytes]:
+        records: list[bytes] = []
         for path in self._store.entries("keys") if self._store else ():
-            with contextlib.suppress(StoreError, ValueError, TypeError, KeyError, RecursionError):
-                record = json.loads(read_file(path))
-                if isinstance(record["recipe"], dict) and isinstance(record["run"], dict):
-                    records.setdefault(record["recipe"]["stage"], []).append(record)
+            with contextlib.suppress(StoreError):
+                records.append(read_file(path))
         return records
+
+
+class _Record(NamedTuple):
+    """What is remembered of a recipe that was made."""
+
+    id: str
+    made: str
+    recipe: dict[str, Any]
+    fields: frozenset[str]
+
+
+def _flatten(value: Mapping[str, Any], prefix: str = "") -> frozenset[str]:
+    """Return each field with its value, so that recipes can be compared by the thousand."""
+    fields: set[str] = set()
+    for name, item in value.items():
+        fields |= _flatten(item, f"{prefix}{name}.") if isinstance(item, Mapping) else {f"{prefix}{name}={item!r}"}
+    return frozenset(fields)
 
 
 def describe_changes(differences: Iterable[Difference]) -> str:
