@@ -21,7 +21,7 @@ from prefline.pipeline.cli_options import (
 if TYPE_CHECKING:
     from prefline.pipeline.planning import Decision
     from prefline.pipeline.store import Store
-    from prefline.pipeline.wiring import Step
+    from prefline.pipeline.wiring import Part
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", show_default=False, readable=False, help="A pipeline file (YAML).")
@@ -46,8 +46,8 @@ def plan(
     """Say for each stage of a pipeline file whether it would be made or reused, and why."""
     from prefline.pipeline.planning import select
 
-    opened, steps = load_steps(file, set_, store)
-    _print_plan(opened, steps, select(steps, only or (), start), force=force, as_json=as_json)
+    opened, parts = load_parts(file, set_, store)
+    _print_plan(opened, parts, select(parts, only or (), start), force=force, as_json=as_json)
 
 
 def run(
@@ -65,28 +65,28 @@ def run(
 ) -> None:
     """Make what a pipeline file describes, and reuse what was made before."""
     from prefline.pipeline.planning import Decision, select
-    from prefline.pipeline.running import run as run_steps
+    from prefline.pipeline.running import run as run_parts
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import Printer, describe_moved_names, say
     from prefline.pipeline.terminal_runs import describe_decision, describe_made
 
     runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
-    opened, steps = load_steps(file, set_, store)
-    selected = select(steps, only or (), start)
+    opened, parts = load_parts(file, set_, store)
+    selected = select(parts, only or (), start)
     if dry_run:
-        _print_plan(opened, steps, selected, force=force, as_json=False)
+        _print_plan(opened, parts, selected, force=force, as_json=False)
         return
     opened = Store.create(store)
     names = opened.names.readable()
     printer = Printer()
-    for event in run_steps(opened, steps, selected, force=force, runtime=runtime):
+    for event in run_parts(opened, parts, selected, force=force, runtime=runtime):
         if isinstance(event, Decision):
             if event.reuse is None:
                 say(describe_decision(event))
         else:
-            say(f"{event.step.name}: {describe_made(event.made)}")
+            say(f"{event.part.name}: {describe_made(event.made)}")
             printer.print(event.made.artifact.id)
-            runtime.interruption.leave_if_requested(f"after {event.step.name}: the same command goes on from there")
+            runtime.interruption.leave_if_requested(f"after {event.part.name}: the same command goes on from there")
     for moved in describe_moved_names(names, opened):
         say(moved)
     printer.close()
@@ -109,11 +109,11 @@ def explain_stage(file: Path, name: str, overrides: list[str] | None, store: Pat
     from prefline.pipeline.terminal import print_json
     from prefline.pipeline.terminal_runs import format_decision
 
-    opened, steps = load_steps(file, overrides, store)
+    opened, parts = load_parts(file, overrides, store)
     planner = Planner(opened)
-    wanted = upstream_of(name, steps)
-    decisions = [decision for decision in planner.plan(steps) if decision.step.name in wanted]
-    meant = [decision for decision in decisions if decision.reuse is None or decision.step.name == name]
+    wanted = upstream_of(name, parts)
+    decisions = [decision for decision in planner.plan(parts) if decision.part.name in wanted]
+    meant = [decision for decision in decisions if decision.reuse is None or decision.part.name == name]
     explained = [(decision, planner.explain(decision)) for decision in meant]
     if as_json:
         print_json(
@@ -124,7 +124,7 @@ def explain_stage(file: Path, name: str, overrides: list[str] | None, store: Pat
         print(format_decision(decision, found), end="")
 
 
-def load_steps(file: Path, overrides: list[str] | None, store: Path) -> "tuple[Store | None, list[Step]]":
+def load_parts(file: Path, overrides: list[str] | None, store: Path) -> "tuple[Store | None, list[Part]]":
     """Read a pipeline file and check how it hangs together; there need not be a store yet."""
     from prefline.pipeline.filesystem import list_folder
     from prefline.pipeline.pipeline_file import load_pipeline
@@ -137,14 +137,14 @@ def load_steps(file: Path, overrides: list[str] | None, store: Path) -> "tuple[S
     return opened, wire(load_pipeline(file, overrides or ()), file.parent, opened)
 
 
-def _print_plan(store: "Store | None", steps: "list[Step]", selected: set[str], *, force: bool, as_json: bool) -> None:
+def _print_plan(store: "Store | None", parts: "list[Part]", selected: set[str], *, force: bool, as_json: bool) -> None:
     from prefline.pipeline.planning import Planner, require_made
     from prefline.pipeline.terminal import print_json, say
     from prefline.pipeline.terminal_runs import describe_plan, format_plan
 
-    decisions = Planner(store).plan(steps, selected if force else ())
+    decisions = Planner(store).plan(parts, selected if force else ())
     require_made(decisions, selected)
-    meant = [decision for decision in decisions if decision.step.name in selected]
+    meant = [decision for decision in decisions if decision.part.name in selected]
     if as_json:
         print_json([_as_json(decision) for decision in meant])
         return
@@ -155,9 +155,9 @@ def _print_plan(store: "Store | None", steps: "list[Step]", selected: set[str], 
 def _as_json(decision: "Decision") -> dict[str, Any]:
     reuse, nearest = decision.reuse, decision.nearest
     return {
-        "name": decision.step.name,
-        "stage": decision.step.stage.name,
-        "makes": decision.step.stage.makes,
+        "name": decision.part.name,
+        "stage": decision.part.stage.name,
+        "makes": decision.part.stage.makes,
         "action": "make" if reuse is None else "reuse",
         "why": decision.why,
         "id": None if reuse is None else reuse.id,

@@ -19,7 +19,7 @@ from prefline.pipeline.runs import run_folder
 from prefline.pipeline.stages import Input, SourceFile
 from prefline.pipeline.store import Artifact, Store
 from prefline.pipeline.verification import find_faults
-from prefline.pipeline.wiring import Step, Upstream
+from prefline.pipeline.wiring import Part, Upstream
 
 _SHOWN = 3
 
@@ -35,9 +35,9 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done about a step. Its recipe is unknown while it waits for another step."""
+    """What is to be done about a part. Its recipe is unknown while it waits for another part."""
 
-    step: Step
+    part: Part
     why: str
     reuse: Artifact | None = None
     recipe: Recipe | None = None
@@ -46,7 +46,7 @@ class Decision:
 
 
 class Planner:
-    """Decides about steps one after the other, as the artifacts that they need become known."""
+    """Decides about parts one after the other, as the artifacts that they need become known."""
 
     def __init__(self, store: Store | None) -> None:
         """Look for what was made before in a store, if there is one yet."""
@@ -54,51 +54,51 @@ class Planner:
         self._files: dict[Path, SourceFile] = {}
         self._history: dict[str, list[_Record]] = {}
 
-    def plan(self, steps: Iterable[Step], forced: Iterable[str] = ()) -> list[Decision]:
-        """Decide about all steps of a file, in order; those `forced` are made whatever was made before."""
+    def plan(self, parts: Iterable[Part], forced: Iterable[str] = ()) -> list[Decision]:
+        """Decide about all parts of a file, in order; those `forced` are made whatever was made before."""
         known: dict[str, Artifact] = {}
         decisions: list[Decision] = []
-        for step in steps:
-            decision = self.decide(step, known, force=step.name in set(forced))
+        for part in parts:
+            decision = self.decide(part, known, force=part.name in set(forced))
             if decision.reuse is not None:
-                known[step.name] = decision.reuse
+                known[part.name] = decision.reuse
             decisions.append(decision)
         return decisions
 
-    def decide(self, step: Step, known: Mapping[str, Artifact], *, force: bool = False) -> Decision:
-        """Decide about one step, the artifacts of some others being known."""
-        waits = [name for name in step.upstream if name not in known]
+    def decide(self, part: Part, known: Mapping[str, Artifact], *, force: bool = False) -> Decision:
+        """Decide about one part, the artifacts of some others being known."""
+        waits = [name for name in part.upstream if name not in known]
         if waits:
-            return Decision(step, f"waits for {' and '.join(dict.fromkeys(waits))}")
-        inputs = {role: self._input(source, known) for role, source in step.sources.items()}
-        recipe = step.stage.recipe(step.settings, inputs, step.seed)
+            return Decision(part, f"waits for {' and '.join(dict.fromkeys(waits))}")
+        inputs = {role: self._input(source, known) for role, source in part.sources.items()}
+        recipe = part.stage.recipe(part.settings, inputs, part.seed)
         if self._store is None:
-            return Decision(step, "there is no store yet", None, recipe, inputs)
+            return Decision(part, "there is no store yet", None, recipe, inputs)
         if force:
-            return Decision(step, "forced", None, recipe, inputs)
+            return Decision(part, "forced", None, recipe, inputs)
         found = self._store.find(recipe.key)
         if found is not None:
             faults = find_faults(found.path, quick=True, expected_id=found.id)
             if not faults:
-                return Decision(step, short(found.id), found, recipe, inputs)
-            return Decision(step, f"made before, but {short(found.id)} is damaged: {faults[0]}", None, recipe, inputs)
+                return Decision(part, short(found.id), found, recipe, inputs)
+            return Decision(part, f"made before, but {short(found.id)} is damaged: {faults[0]}", None, recipe, inputs)
         saved = Checkpoints(run_folder(self._store, recipe.key), recipe).steps()
         if saved:
             why = f"was interrupted: goes on after step {saved[-1]:,}"
-            return Decision(step, why, None, recipe, inputs)
+            return Decision(part, why, None, recipe, inputs)
         nearest = self._nearest(recipe)
         why = describe_changes(nearest.differences) if nearest else "never made"
-        return Decision(step, why, None, recipe, inputs, nearest)
+        return Decision(part, why, None, recipe, inputs, nearest)
 
     def explain(self, decision: Decision) -> Explanation | None:
-        """Compare a step that is to be made with the nearest that was made, back to the first inputs that differ."""
+        """Compare a part that is to be made with the nearest that was made, back to the first inputs that differ."""
         if self._store is None or decision.nearest is None:
             return None
         return explain_recipe(self._store, decision.nearest.id, decision.nearest.differences)
 
     def _input(self, source: Upstream | Artifact | Path, known: Mapping[str, Artifact]) -> Input:
         if isinstance(source, Upstream):
-            return known[source.step]
+            return known[source.part]
         if isinstance(source, Artifact):
             return source
         if source not in self._files:  # a large one takes its time
@@ -159,20 +159,20 @@ def describe_changes(differences: Iterable[Difference]) -> str:
     return "; ".join(said[:_SHOWN]) + more
 
 
-def upstream_of(name: str, steps: Iterable[Step]) -> set[str]:
-    """Return the name of a step and those of all that it depends on."""
-    steps = list(steps)
-    wanted = select(steps, [name])
-    for step in reversed(steps):  # whatever needs a step comes after it
-        if step.name in wanted:
-            wanted.update(step.upstream)
+def upstream_of(name: str, parts: Iterable[Part]) -> set[str]:
+    """Return the name of a part and those of all that it depends on."""
+    parts = list(parts)
+    wanted = select(parts, [name])
+    for part in reversed(parts):  # whatever needs a part comes after it
+        if part.name in wanted:
+            wanted.update(part.upstream)
     return wanted
 
 
-def select(steps: Iterable[Step], only: Iterable[str] = (), start: str | None = None) -> set[str]:
-    """Return the names of the steps that are meant: those given, or one and all that depend on it, or all."""
-    steps = list(steps)
-    names = [step.name for step in steps]
+def select(parts: Iterable[Part], only: Iterable[str] = (), start: str | None = None) -> set[str]:
+    """Return the names of the parts that are meant: those given, or one and all that depend on it, or all."""
+    parts = list(parts)
+    names = [part.name for part in parts]
     only = set(only)
     for name in [*only, *([start] if start is not None else [])]:
         if name not in names:
@@ -180,20 +180,20 @@ def select(steps: Iterable[Step], only: Iterable[str] = (), start: str | None = 
     if start is None:
         return only or set(names)
     chosen = {start}
-    for step in steps:  # in order, so whatever a step needs has been looked at
-        if chosen.intersection(step.upstream):
-            chosen.add(step.name)
+    for part in parts:  # in order, so whatever a part needs has been looked at
+        if chosen.intersection(part.upstream):
+            chosen.add(part.name)
     return chosen & only if only else chosen
 
 
 def require_made(decisions: Iterable[Decision], selected: set[str]) -> None:
-    """Refuse to begin where a step that was left out has not been made, and another one needs it."""
-    decided = {decision.step.name: decision for decision in decisions}
+    """Refuse to begin where a part that was left out has not been made, and another one needs it."""
+    decided = {decision.part.name: decision for decision in decisions}
     for decision in decided.values():
-        for name in decision.step.upstream if decision.step.name in selected else ():
+        for name in decision.part.upstream if decision.part.name in selected else ():
             if name not in selected and decided[name].reuse is None:
                 raise ConfigError(
-                    f"{decision.step.name} needs {name}, which is not there yet ({decided[name].why}): "
+                    f"{decision.part.name} needs {name}, which is not there yet ({decided[name].why}): "
                     "leave out --only and --from, or run it first"
                 )
 

@@ -1,4 +1,4 @@
-"""Running a pipeline file: each step is made or reused, in order, and a stop anywhere loses no finished step."""
+"""Running a pipeline file: each part is made or reused, in order, and a stop anywhere loses no finished part."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -7,47 +7,47 @@ from prefline.pipeline.making import Made, make
 from prefline.pipeline.planning import Decision, Planner, require_made
 from prefline.pipeline.runtime import Runtime
 from prefline.pipeline.store import Artifact, Store
-from prefline.pipeline.wiring import Step
+from prefline.pipeline.wiring import Part
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A step that has led to its artifact."""
+    """A part that has led to its artifact."""
 
-    step: Step
+    part: Part
     made: Made
 
 
 def run(
     store: Store,
-    steps: Iterable[Step],
+    parts: Iterable[Part],
     selected: set[str],
     *,
     force: bool = False,
     runtime: Runtime | None = None,
 ) -> Iterator[Decision | Ended]:
-    """Make or reuse the selected steps: yield what was decided as each begins, and its artifact as it ends."""
+    """Make or reuse the selected parts: yield what was decided as each begins, and its artifact as it ends."""
     runtime = runtime or Runtime()
-    steps = list(steps)
+    parts = list(parts)
     planner = Planner(store)
-    require_made(planner.plan(steps, selected if force else ()), selected)
+    require_made(planner.plan(parts, selected if force else ()), selected)
     known: dict[str, Artifact] = {}
-    for step in steps:
-        if step.name not in selected:
-            if known.keys() >= {*step.upstream} and (found := planner.decide(step, known).reuse):
-                known[step.name] = found
+    for part in parts:
+        if part.name not in selected:
+            if known.keys() >= {*part.upstream} and (found := planner.decide(part, known).reuse):
+                known[part.name] = found
             continue
-        decision = planner.decide(step, known, force=force)
+        decision = planner.decide(part, known, force=force)
         yield decision
         made = make(
             store,
-            step.stage,
-            params=step.settings.model_dump(),
+            part.stage,
+            params=part.settings.model_dump(),
             inputs=decision.inputs,
-            seed=step.seed,
-            name=step.label,
+            seed=part.seed,
+            name=part.label,
             force=force,
-            runtime=replace(runtime, label=step.name),
+            runtime=replace(runtime, label=part.name),
         )
-        known[step.name] = made.artifact
-        yield Ended(step, made)
+        known[part.name] = made.artifact
+        yield Ended(part, made)

@@ -16,9 +16,9 @@ def format_plan(decisions: Sequence[Decision]) -> str:
         ("STAGE", "RUNS", "MAKES", "ACTION", "WHY"),
         [
             (
-                decision.step.name,
-                decision.step.stage.name,
-                decision.step.stage.makes,
+                decision.part.name,
+                decision.part.stage.name,
+                decision.part.stage.makes,
                 "make" if decision.reuse is None else "reuse",
                 printable(decision.why),
             )
@@ -28,9 +28,9 @@ def format_plan(decisions: Sequence[Decision]) -> str:
 
 
 def format_decision(decision: Decision, explanation: Explanation | None) -> str:
-    """Say what would happen to a step and, down to every field, why."""
+    """Say what would happen to a part and, down to every field, why."""
     action = "make" if decision.reuse is None else "reuse"
-    line = printable(f"{decision.step.name}: {action} ({decision.why})")
+    line = printable(f"{decision.part.name}: {action} ({decision.why})")
     return f"{line}\n{format_explanation(explanation, '  ') if explanation else ''}"
 
 
@@ -41,12 +41,12 @@ def describe_plan(decisions: Sequence[Decision]) -> str:
 
 
 def describe_decision(decision: Decision) -> str:
-    """Say that a step is going to be made, and why."""
-    return printable(f"{decision.step.name}: making it ({decision.why})")
+    """Say that a part is going to be made, and why."""
+    return printable(f"{decision.part.name}: making it ({decision.why})")
 
 
 def describe_made(made: Made) -> str:
-    """Say what has come of a step."""
+    """Say what has come of a part."""
     if made.reused:
         return f"reused {short(made.artifact.id)}"
     seconds = made.artifact.manifest.run.get("elapsed_s")

@@ -106,7 +106,10 @@ class TensorBoard:
 
 
 class WandB:
-    """Weights & Biases, in a process of its own, online or offline as WANDB_MODE says. Steps that it has already, it leaves out by itself."""
+    """Weights & Biases, in a process of its own, online or offline as WANDB_MODE says.
+
+    It drops by itself the steps that its server has already.
+    """
 
     def __init__(self, run: RunDescription) -> None:
         wandb: Any = importlib.import_module("wandb")

@@ -1,4 +1,4 @@
-"""From a pipeline file to steps in the order in which they can run, everything checked that can be before any work."""
+"""From a pipeline file to parts in the order in which they can run, everything checked that can be before any work."""
 
 import contextlib
 import graphlib
@@ -17,16 +17,16 @@ from prefline.pipeline.store import Artifact, Store
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """An input that another step of the same file makes."""
+    """An input that another part of the same file makes."""
 
-    step: str
+    part: str
 
 
 Source = Upstream | Artifact | Path
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Part:
     """A stage of a pipeline file, its settings checked and its inputs found."""
 
     name: str
@@ -38,24 +38,24 @@ class Step:
 
     @property
     def upstream(self) -> list[str]:
-        """The steps that this one takes artifacts from."""
-        return [source.step for source in self.sources.values() if isinstance(source, Upstream)]
+        """The parts that this one takes artifacts from."""
+        return [source.part for source in self.sources.values() if isinstance(source, Upstream)]
 
 
-def wire(file: PipelineFile, folder: Path, store: Store | None) -> list[Step]:
+def wire(file: PipelineFile, folder: Path, store: Store | None) -> list[Part]:
     """Check how stages hang together; files are looked for from `folder`, artifacts in `store`, if there is one."""
     stages: dict[str, Stage] = {}
     for name, entry in file.stages.items():
         with _at(f"stages.{name}"):
             stages[name] = find_stage(entry.stage)
-    steps = {name: _check(name, entry, file.seed, stages, folder, store) for name, entry in file.stages.items()}
-    _check_labels(steps.values())
-    return [steps[name] for name in _sort({name: step.upstream for name, step in steps.items()})]
+    parts = {name: _check(name, entry, file.seed, stages, folder, store) for name, entry in file.stages.items()}
+    _check_labels(parts.values())
+    return [parts[name] for name in _sort({name: part.upstream for name, part in parts.items()})]
 
 
 def _check(
     name: str, entry: Entry, seed: int | None, stages: Mapping[str, Stage], folder: Path, store: Store | None
-) -> Step:
+) -> Part:
     stage = stages[name]
     with _at(f"stages.{name}.params"):
         settings = stage.params.parse(entry.params)
@@ -72,17 +72,17 @@ def _check(
                 sources[role] = _find_file(entry.inputs[role], stages, folder)
             else:
                 sources[role] = _find_artifact(entry.inputs[role], kind, stages, folder, store)
-    return Step(name, stage, settings, sources, chosen, entry.name)
+    return Part(name, stage, settings, sources, chosen, entry.name)
 
 
-def _check_labels(steps: Iterable[Step]) -> None:
+def _check_labels(parts: Iterable[Part]) -> None:
     """Refuse to give one name to two artifacts: the later one would take it from the other."""
     taken: dict[tuple[str, str], str] = {}
-    for step in steps:
-        if step.label is not None:
-            other = taken.setdefault((step.stage.makes, step.label), step.name)
-            if other != step.name:
-                raise ConfigError(f"stages.{step.name}.name: {step.label!r} is what {other} is to be called already")
+    for part in parts:
+        if part.label is not None:
+            other = taken.setdefault((part.stage.makes, part.label), part.name)
+            if other != part.name:
+                raise ConfigError(f"stages.{part.name}.name: {part.label!r} is what {other} is to be called already")
 
 
 def _find_file(text: str, stages: Mapping[str, Stage], folder: Path) -> Path:
@@ -115,7 +115,7 @@ def _find_artifact(text: str, kind: str, stages: Mapping[str, Stage], folder: Pa
 
 
 def _sort(upstream: Mapping[str, list[str]]) -> list[str]:
-    """Return the steps in the file's own order, but each after what it needs."""
+    """Return the parts in the file's own order, but each after what it needs."""
     try:
         graphlib.TopologicalSorter(upstream).prepare()
     except graphlib.CycleError as error:
