@@ -134,6 +134,8 @@ class Job:
         self._metrics = MetricsFile(self.run / METRICS, self.tell)
         self._held.callback(self._metrics.close)
         self._metrics.rewind(step)
+        if self._progress:
+            self._progress.update(step, None)  # the pace is that of this process
         about = RunDescription(self.recipe.stage, self.run.name[:12], self.run, self.recipe.params, step)
         for name in self.runtime.trackers:
             tracker = BackgroundTracker(name, about, self.tell)
