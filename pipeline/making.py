@@ -18,7 +18,6 @@ from prefline.pipeline.runs import claim
 from prefline.pipeline.runtime import Runtime
 from prefline.pipeline.stages import Input, SourceFile, Stage
 from prefline.pipeline.store import Artifact, Store
-from prefline.pipeline.trackers import check_trackers
 from prefline.pipeline.verification import find_faults, require_sound
 
 
@@ -51,7 +50,6 @@ def make(
     recipe = stage.recipe(settings, inputs, seed)
     if name is not None:
         check_name(name)  # before the work, not after it
-    check_trackers(runtime.trackers)
     for given in inputs.values():
         if isinstance(given, Artifact):
             require_sound(given.path, given.id)

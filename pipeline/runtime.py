@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from prefline.pipeline.interruption import Interruption
 from prefline.pipeline.progress import Progress
+from prefline.pipeline.trackers import check_trackers
 
 
 def log_warning(text: str) -> None:
@@ -26,3 +27,7 @@ class Runtime:
     interruption: Interruption = field(default_factory=Interruption)
     tell: Callable[[str], None] = log_warning
     progress: Callable[[str], Progress] | None = None  # what a person sees of a stage, given its name
+
+    def __post_init__(self) -> None:
+        """Refuse trackers that are not there before anything is made."""
+        check_trackers(self.trackers)
