@@ -39,6 +39,7 @@ class SourceFile:
 
 
 Input = SourceFile | Artifact
+_SEEDS = 2**53  # what any reader of JSON holds exactly
 FILE = "file"  # stands in the place of a kind where an input is a file outside the store
 
 
@@ -80,6 +81,8 @@ class Stage:
             raise ConfigError(f"{self.name} leaves nothing to chance and takes no seed")
         if seed is None and self.seeded:
             raise ConfigError(f"{self.name} needs a seed: any whole number from 0, such as 1")
+        if seed is not None and not 0 <= seed < _SEEDS:
+            raise ConfigError(f"expected a seed from 0 to {_SEEDS - 1:,}, found {seed:,}")
 
     def check_roles(self, roles: Iterable[str]) -> None:
         """Refuse an input that is unknown, and want those that are missing."""

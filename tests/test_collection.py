@@ -1,5 +1,6 @@
 """gc takes only what nothing leads to, says so first, and gives back what it took by mistake."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -7,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from prefline.data.configuration import Config
 from prefline.data.errors import ConfigError, DamagedArtifactError, UnknownArtifactError
-from prefline.pipeline import Artifact, Store, find_faults
+from prefline.pipeline import Artifact, Job, Outcome, Runtime, Stage, Store, find_faults, locks, make
 from prefline.pipeline.collection import (
     DEFAULT_GRACE,
     preview_sweep,
@@ -16,6 +18,7 @@ from prefline.pipeline.collection import (
 )
 from prefline.pipeline.durations import parse_duration
 from prefline.pipeline.inspection import inspect
+from prefline.pipeline.terminal import format_sweep
 from prefline.pipeline.trash import restore
 
 Publish = Callable[..., Artifact]
@@ -149,3 +152,91 @@ def test_a_time_of_grace_is_read(text: str, seconds: int) -> None:
 def test_a_time_without_a_unit_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="expected a number and a unit"):
         parse_duration(text)
+
+
+# --- what runs leave behind ---
+
+
+class Stop(BaseException):
+    """What ends a run in the middle."""
+
+
+def walk(store: Store, source: Artifact, *, stop_after: int = 0) -> Artifact | None:
+    """Run a stage of four steps, or a part of it."""
+
+    def run(job: Job) -> Outcome:
+        saved = job.resume()
+        for step in range(saved.step if saved else 0, 4):
+            job.finish_step(step + 1, values={}, state=dict)
+            if step + 1 == stop_after:
+                raise Stop
+        (job.folder / "walked.txt").write_text("all the way")
+        return Outcome(data={})
+
+    stage = Stage("walk", 1, Config, run, makes="walk", takes={"source": "thing"})
+    with contextlib.suppress(Stop):
+        runtime = Runtime(checkpoint_every=1)
+        return make(store, stage, params={}, inputs={"source": source}, runtime=runtime).artifact
+    return None
+
+
+def age(store: Store) -> None:
+    """Make all that is in a store old."""
+    for path in store.root.rglob("*"):
+        os.utime(path, (0, 0))
+
+
+def test_an_interrupted_run_keeps_what_it_needs_until_nobody_has_touched_it_for_the_time_of_grace(
+    store: Store, publish: Publish
+) -> None:
+    source = publish(store, {"a.txt": b"1"})
+    age(store)
+    assert walk(store, source, stop_after=2) is None
+    for path in (source.path / "manifest.json", source.path):
+        os.utime(path, (0, 0))
+    sweep = sweep_store(store, grace=DEFAULT_GRACE, now=now())
+    assert (sweep.artifacts, sweep.runs, sweep.kept) == ([], [], 1)
+    assert walk(store, source, stop_after=3) is None  # went on
+    age(store)
+    preview = preview_sweep(store, grace=DEFAULT_GRACE, now=now())
+    (run,) = store.entries("runs")
+    assert (preview.artifacts, preview.runs) == ([source.id], [run])
+    assert format_sweep(preview, done=False).splitlines()[2] == "  1 left-over of a run erased"
+    assert bool(preview)
+    sweep_store(store, grace=DEFAULT_GRACE, now=now())
+    assert (store.entries("runs"), list(store.ids())) == ([], [])
+    assert [path.name for path in store.entries("trash")] != []
+
+
+def test_a_finished_run_keeps_its_log_for_as_long_as_its_recipe_is_known(store: Store, publish: Publish) -> None:
+    source = publish(store, {"a.txt": b"1"}, name="example")
+    made = walk(store, source)
+    assert made is not None
+    (run,) = store.entries("runs")
+    shutil.copytree(made.path, run / "checkpoints" / "000000000003")  # as a kill right after publishing leaves it
+    sweep = sweep_store(store, grace=DEFAULT_GRACE, now=now())
+    assert (sweep.runs, sweep.artifacts) == ([run / "checkpoints"], [])
+    assert sorted(path.name for path in run.iterdir()) == ["lock", "metrics.jsonl"]
+    age(store)
+    assert sweep_store(store, grace=DEFAULT_GRACE, now=now()).runs == []  # the artifact waits in the trash
+    assert sweep_store(store, grace=NONE, now=now()).runs == [run]
+    assert store.entries("runs") == []
+
+
+def test_a_run_that_is_worked_on_is_left_alone(store: Store, publish: Publish) -> None:
+    source = publish(store, {"a.txt": b"1"}, name="example")
+    walk(store, source, stop_after=2)
+    (run,) = store.entries("runs")
+    age(store)
+    with locks.exclusive(run / "lock"):
+        assert sweep_store(store, grace=NONE, now=now()).runs == []
+    assert sweep_store(store, grace=NONE, now=now()).runs == [run]
+    assert walk(store, source) is not None
+
+
+def test_a_file_that_a_system_left_among_the_runs_is_no_run(store: Store, publish: Publish) -> None:
+    source = publish(store, {"a.txt": b"1"}, name="example")
+    walk(store, source, stop_after=2)
+    (store.root / "runs" / ".DS_Store").write_bytes(b"\0")
+    (run,) = sweep_store(store, grace=NONE, now=now()).runs
+    assert len(run.name) == 64

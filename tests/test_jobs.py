@@ -1,0 +1,208 @@
+"""What a stage is given: chance that follows from four things, a device, a precision, and clear words when it errs."""
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefline.data.configuration import Config
+from prefline.data.errors import ConfigError, StageError
+from prefline.pipeline import FILE, Job, Outcome, Runtime, SourceFile, Stage, Store, make
+from prefline.pipeline.durations import format_duration, parse_duration, parse_interval
+from prefline.pipeline.environment import compare_environments, describe_environment
+from prefline.pipeline.randomness import Randomness
+from prefline.pipeline.runs import run_folder
+
+# --- chance ---
+
+
+def test_what_is_derived_never_changes_from_one_release_to_the_next() -> None:
+    # printf '[7,"train","order",0]' | sha256sum: the first eight bytes, without the last bit
+    assert Randomness(7, "train").derive("order") == 8150345142463499736
+    assert Randomness(7, "train").derive("order", 1) == 966335567618005396
+
+
+@given(st.integers(0, 2**53 - 2), st.text(max_size=9), st.text(max_size=9), st.integers(0, 2**40))
+def test_any_change_of_the_four_gives_another_seed(seed: int, stage: str, purpose: str, step: int) -> None:
+    derived = Randomness(seed, stage).derive(purpose, step)
+    assert 0 <= derived < 2**63
+    others = {
+        Randomness(seed + 1, stage).derive(purpose, step),
+        Randomness(seed, stage + "x").derive(purpose, step),
+        Randomness(seed, stage).derive(purpose + "x", step),
+        Randomness(seed, stage).derive(purpose, step + 1),
+    }
+    assert derived not in others
+    assert len(others) == 4
+
+
+def test_every_generator_can_be_had_twice() -> None:
+    chance = Randomness(1, "train")
+    assert chance.python("order", 3).random() == chance.python("order", 3).random()
+    assert chance.numpy("order", 3).random() == chance.numpy("order", 3).random()
+    first, second = (torch.randperm(9, generator=chance.torch("order", 3)) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_torchs_own_generator_is_lent_and_comes_back_as_it_was() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    with Randomness(1, "train").everywhere("dropout", 2):
+        one = torch.rand(3)
+    assert torch.equal(torch.rand(3), expected)
+    with Randomness(1, "train").everywhere("dropout", 2):
+        assert torch.equal(torch.rand(3), one)
+
+
+# --- a stage that asks ---
+
+
+class Params(Config):
+    dtype: str = "float32"
+
+
+def ask(store: Store, question: Any, *, seeded: bool = True, params: dict[str, Any] | None = None, **given: Any) -> Any:
+    """Let a stage ask something of its job, and return the answer."""
+    answers: list[Any] = []
+
+    def run(job: Job) -> Outcome:
+        answers.append(question(job))
+        (job.folder / "a.txt").write_text("done")
+        return Outcome(data={})
+
+    stage = Stage("ask", 1, Params, run, makes="answer", seeded=seeded)
+    make(store, stage, params=params or {}, inputs={}, seed=1 if seeded else None, force=True, **given)
+    return answers[0]
+
+
+def test_a_device_is_chosen_and_an_impossible_one_refused(store: Store) -> None:
+    assert ask(store, lambda job: job.device).type in ("cpu", "cuda")
+    assert ask(store, lambda job: job.device, runtime=Runtime(device="cpu")) == torch.device("cpu")
+    for wanted in ("cpuu", "cuda:99", "meta:x"):
+        with pytest.raises(ConfigError, match=f"the device '{wanted}' cannot be used: .*`cpu` always can") as refused:
+            ask(store, lambda job: job.device, runtime=Runtime(device=wanted))
+        assert "\n" not in str(refused.value)
+
+
+def test_a_precision_is_a_setting_of_the_stage(store: Store) -> None:
+    assert ask(store, lambda job: job.dtype) == torch.float32
+    assert ask(store, lambda job: job.dtype, params={"dtype": "bfloat16"}) == torch.bfloat16
+    with pytest.raises(ConfigError, match=r"dtype: expected one of .*, found 'bfloat61' \(did you mean 'bfloat16'\?\)"):
+        ask(store, lambda job: job.dtype, params={"dtype": "bfloat61"})
+
+
+def test_a_stage_that_declares_no_chance_gets_none(store: Store) -> None:
+    with pytest.raises(TypeError, match="the stage ask is not declared as seeded"):
+        ask(store, lambda job: job.randomness, seeded=False)
+
+
+def test_a_stage_that_does_not_resume_cannot_finish_a_step(store: Store) -> None:
+    with pytest.raises(TypeError, match=r"calls job.resume\(\) before its first step"):
+        ask(store, lambda job: job.finish_step(1, values={}, state=dict))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_stops_the_run_and_no_value_is_fine(store: Store, value: float) -> None:
+    def step(job: Job) -> None:
+        job.resume()
+        job.finish_step(1, values={"loss": None}, state=dict)
+        job.finish_step(2, values={"accuracy": 1, "loss": value}, state=dict)
+
+    with pytest.raises(StageError, match=f"ask: step 2: expected a finite loss, found {value}. .*no earlier state"):
+        ask(store, step)
+    assert list(store.ids()) == []
+
+
+def test_an_input_is_a_file_or_an_artifact_and_a_stage_says_which(store: Store, labels: Path) -> None:
+    def run(job: Job) -> Outcome:
+        assert job.source("source").path == labels
+        with pytest.raises(TypeError, match="the input 'source' is a file, not an artifact"):
+            job.artifact("source")
+        (job.folder / "a.txt").write_text("done")
+        return Outcome(data={})
+
+    stage = Stage("read", 1, Config, run, makes="answer", takes={"source": FILE})
+    made = make(store, stage, params={}, inputs={"source": SourceFile.read(labels)}).artifact
+
+    def follow(job: Job) -> Outcome:
+        assert job.artifact("answer").id == made.id
+        with pytest.raises(TypeError, match="the input 'answer' is an artifact, not a file"):
+            job.source("answer")
+        (job.folder / "a.txt").write_text("done as well")
+        return Outcome(data={})
+
+    make(
+        store,
+        Stage("follow", 1, Config, follow, makes="end", takes={"answer": "answer"}),
+        params={},
+        inputs={"answer": made},
+    )
+
+
+def test_a_library_user_is_told_through_the_log_of_python(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="prefline"):
+        ask(store, lambda job: job.tell("something odd"))
+    assert caplog.messages == ["something odd"]
+
+
+def test_states_are_saved_after_a_number_of_steps_or_after_a_time(store: Store) -> None:
+    def walk(job: Job) -> list[list[int]]:
+        job.resume()
+        seen = []
+        for step in range(1, 6):
+            job.finish_step(step, values={}, state=dict)
+            seen.append(job.checkpoints.steps())
+        return seen
+
+    by_steps = Runtime(checkpoint_every=2, keep_checkpoints=1)
+    assert ask(store, walk, runtime=by_steps) == [[], [2], [2], [4], [4]]
+    assert ask(store, walk, runtime=Runtime(checkpoint_every=timedelta(hours=1))) == [[], [], [], [], []]
+    assert ask(store, walk, runtime=Runtime(checkpoint_every=timedelta(0)))[-1] == [4, 5]
+    (folder,) = store.entries("runs")
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "metrics.jsonl"]
+    assert folder == run_folder(store, f"sha256:{folder.name}")
+
+
+# --- circumstances ---
+
+
+def test_only_what_can_change_bits_is_compared() -> None:
+    now = describe_environment()
+    assert compare_environments(now, now) == []
+    assert (now["threads"], now["world_size"]) == (torch.get_num_threads(), 1)
+    before = now | {"threads": 99, "cores": 64, "packages": now["packages"] | {"torch": "2.0", "wandb": "1"}}
+    assert compare_environments(before, now) == [
+        f"threads 99 -> {now['threads']}",
+        f"torch 2.0 -> {now['packages']['torch']}",
+    ]
+    assert compare_environments({}, now) == []
+    assert compare_environments({"device": "cuda"}, now | {"device": "cpu"}) == ["device cuda -> cpu"]
+
+
+# --- times ---
+
+
+@pytest.mark.parametrize("text", ["90s", "1m", "12h", "7d", "0"])
+def test_a_time_is_written_as_it_is_read(text: str) -> None:
+    assert format_duration(parse_duration(text)) == text
+
+
+def test_an_interval_is_read_as_a_time_or_as_steps() -> None:
+    assert parse_interval("10m") == timedelta(minutes=10)
+    assert parse_interval("500") == 500
+    for text in ("0", "0s", "", "x", "-5", "1.5", "١"):
+        with pytest.raises(ConfigError, match="expected a time"):
+            parse_interval(text)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**53])
+def test_a_seed_is_one_that_any_reader_of_json_holds(store: Store, seed: int) -> None:
+    stage = Stage("ask", 1, Params, lambda _: Outcome(data={}), makes="answer", seeded=True)
+    with pytest.raises(ConfigError, match="expected a seed from 0 to 9,007,199,254,740,991, found"):
+        make(store, stage, params={}, inputs={}, seed=seed)
