@@ -11,6 +11,8 @@ run() {
 
 run ingest docs/example/labels.jsonl --name example
 run ingest docs/example/labels.jsonl --feedback mock --name rehearsal
+run plan docs/example/pipeline.yaml
+run plan docs/example/pipeline.yaml --set stages.labels.params.feedback=judge
 run list
 run show example
 run why example rehearsal

@@ -1,19 +1,16 @@
 """What would be made, what would be reused, and why: asked before anything runs, and without running anything."""
 
-import contextlib
 import functools
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from prefline.data.errors import ConfigError, StoreError
+from prefline.data.errors import ConfigError
 from prefline.data.wording import count, did_you_mean, plain
 from prefline.pipeline.checkpoints import Checkpoints
 from prefline.pipeline.drawing import short
-from prefline.pipeline.filesystem import read_file
-from prefline.pipeline.lineage import Difference, Explanation, compare, explain_recipe
+from prefline.pipeline.history import Earlier, History
+from prefline.pipeline.lineage import Difference, Explanation, explain_recipe
 from prefline.pipeline.manifest import Recipe
 from prefline.pipeline.runs import run_folder
 from prefline.pipeline.stages import Input, SourceFile
@@ -21,16 +18,8 @@ from prefline.pipeline.store import Artifact, Store
 from prefline.pipeline.verification import find_faults
 from prefline.pipeline.wiring import Part, Upstream
 
-_SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """The nearest that was made before: where it lies, and what is different now."""
-
-    id: str
-    made: str
-    differences: tuple[Difference, ...]
+_SHOWN = 3  # of the changes
+_NEVER = "never made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +35,34 @@ class Decision:
 
 
 class Planner:
-    """Decides about parts one after the other, as the artifacts that they need become known."""
+    """Decides about parts; what it has read and hashed for one serves for all."""
 
     def __init__(self, store: Store | None) -> None:
         """Look for what was made before in a store, if there is one yet."""
         self._store = store
+        self._history = History(store) if store else None
         self._files: dict[Path, SourceFile] = {}
-        self._history: dict[str, list[_Record]] = {}
 
-    def plan(self, parts: Iterable[Part], forced: Iterable[str] = ()) -> list[Decision]:
-        """Decide about all parts of a file, in order; those `forced` are made whatever was made before."""
-        known: dict[str, Artifact] = {}
+    def plan(
+        self, parts: Iterable[Part], forced: Iterable[str] = (), known: Mapping[str, Artifact] | None = None
+    ) -> list[Decision]:
+        """Decide about parts in order, the artifacts of some others being known.
+
+        Those `forced` are made whatever was made before.
+        """
+        forced = set(forced)
+        found = dict(known or {})
         decisions: list[Decision] = []
         for part in parts:
-            decision = self.decide(part, known, force=part.name in set(forced))
+            decision = self._decide(part, found, force=part.name in forced)
             if decision.reuse is not None:
-                known[part.name] = decision.reuse
+                found[part.name] = decision.reuse
             decisions.append(decision)
-        return decisions
+        # Only now, as the nearest to a changed part is seldom what another part is going to reuse.
+        taken = {artifact.id for artifact in found.values()}
+        return [self._look_back(decision, taken) for decision in decisions]
 
-    def decide(self, part: Part, known: Mapping[str, Artifact], *, force: bool = False) -> Decision:
-        """Decide about one part, the artifacts of some others being known."""
+    def _decide(self, part: Part, known: Mapping[str, Artifact], *, force: bool) -> Decision:
         waits = [name for name in part.upstream if name not in known]
         if waits:
             return Decision(part, f"waits for {' and '.join(dict.fromkeys(waits))}")
@@ -84,11 +80,21 @@ class Planner:
             return Decision(part, f"made before, but {short(found.id)} is damaged: {faults[0]}", None, recipe, inputs)
         saved = Checkpoints(run_folder(self._store, recipe.key), recipe).steps()
         if saved:
-            why = f"was interrupted: goes on after step {saved[-1]:,}"
-            return Decision(part, why, None, recipe, inputs)
-        nearest = self._nearest(recipe)
-        why = describe_changes(nearest.differences) if nearest else "never made"
-        return Decision(part, why, None, recipe, inputs, nearest)
+            return Decision(part, f"was interrupted: goes on after step {saved[-1]:,}", None, recipe, inputs)
+        return Decision(part, _NEVER, None, recipe, inputs)
+
+    def _look_back(self, decision: Decision, taken: set[str]) -> Decision:
+        """Say what has changed since the nearest was made, where nothing better is known to say."""
+        if self._store is None or self._history is None or decision.recipe is None or decision.why != _NEVER:
+            return decision
+        part = decision.part
+        name = self._names.get(f"{part.stage.makes}/{part.label}")
+        nearest = self._history.nearest(decision.recipe, name, taken)
+        return replace(decision, why=describe_changes(nearest.differences), nearest=nearest) if nearest else decision
+
+    @functools.cached_property
+    def _names(self) -> dict[str, str]:
+        return self._store.names.readable() if self._store else {}
 
     def explain(self, decision: Decision) -> Explanation | None:
         """Compare a part that is to be made with the nearest that was made, back to the first inputs that differ."""
@@ -104,52 +110,6 @@ class Planner:
         if source not in self._files:  # a large one takes its time
             self._files[source] = SourceFile.read(source)
         return self._files[source]
-
-    def _nearest(self, recipe: Recipe) -> Earlier | None:
-        """Find what was made by the same stage with the fewest differences; of those, the latest."""
-        now = recipe.model_dump()
-        fields = _flatten(now)
-        known = self._history.get(recipe.stage)
-        if known is None:
-            known = self._history[recipe.stage] = list(self._read_history(recipe.stage))
-        best = max(known, key=lambda record: (-len(fields ^ record.fields), record.made), default=None)
-        return Earlier(best.id, best.made, tuple(compare(best.recipe, now))) if best else None
-
-    def _read_history(self, stage: str) -> Iterator["_Record"]:
-        """Read the records of a stage's recipes, unchecked: they explain, and nothing is made from them."""
-        mention = json.dumps(stage).encode()
-        for raw in self._records:
-            if mention in raw:  # most are of other stages and need no parsing
-                with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                    record = json.loads(raw)
-                    if record["recipe"]["stage"] == stage:
-                        made = str(record["run"].get("started", ""))
-                        yield _Record(str(record["id"]), made, record["recipe"], _flatten(record["recipe"]))
-
-    @functools.cached_property
-    def _records(self) -> list[bytes]:
-        records: list[bytes] = []
-        for path in self._store.entries("keys") if self._store else ():
-            with contextlib.suppress(StoreError):
-                records.append(read_file(path))
-        return records
-
-
-class _Record(NamedTuple):
-    """What is remembered of a recipe that was made."""
-
-    id: str
-    made: str
-    recipe: dict[str, Any]
-    fields: frozenset[str]
-
-
-def _flatten(value: Mapping[str, Any], prefix: str = "") -> frozenset[str]:
-    """Return each field with its value, so that recipes can be compared by the thousand."""
-    fields: set[str] = set()
-    for name, item in value.items():
-        fields |= _flatten(item, f"{prefix}{name}.") if isinstance(item, Mapping) else {f"{prefix}{name}={item!r}"}
-    return frozenset(fields)
 
 
 def describe_changes(differences: Iterable[Difference]) -> str:

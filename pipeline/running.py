@@ -34,10 +34,11 @@ def run(
     known: dict[str, Artifact] = {}
     for part in parts:
         if part.name not in selected:
-            if known.keys() >= {*part.upstream} and (found := planner.decide(part, known).reuse):
-                known[part.name] = found
+            (left_out,) = planner.plan([part], known=known)
+            if left_out.reuse is not None:
+                known[part.name] = left_out.reuse
             continue
-        decision = planner.decide(part, known, force=force)
+        (decision,) = planner.plan([part], selected if force else (), known)
         yield decision
         made = make(
             store,

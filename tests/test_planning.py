@@ -222,6 +222,25 @@ def test_the_nearest_of_all_that_were_made_is_compared_and_of_equals_the_latest(
     assert whys(store, parts)["train"] == "make: params.hidden changed 16 -> 8"
 
 
+def test_what_has_the_name_goes_before_what_another_part_uses_and_that_before_the_latest(
+    folder: Path, store: Store
+) -> None:
+    """Each of three settings is one change away from the fourth."""
+    for epochs in (1, 2, 3):
+        pretend_all(store, parts_of(folder, store, CHAIN | {"train": {**TRAIN, "params": {"epochs": epochs}}}))
+    three = {**TRAIN, "params": {"epochs": 3}}
+    four = {**TRAIN, "params": {"epochs": 4}}
+    parts = parts_of(folder, store, {"numbers": NUMBERS, "three": three, "four": four})
+    found = {decision.part.name: decision for decision in Planner(store).plan(parts)}
+    assert found["four"].why == "params.epochs changed 2 -> 4"
+    one = Planner(store).plan(parts_of(folder, store, {"numbers": NUMBERS, "a": {**TRAIN, "params": {"epochs": 1}}}))
+    assert one[1].reuse is not None
+    store.set_name("mine", one[1].reuse.id)
+    parts = parts_of(folder, store, {"numbers": NUMBERS, "three": three, "four": {**four, "name": "mine"}})
+    found = {decision.part.name: decision for decision in Planner(store).plan(parts)}
+    assert found["four"].why == "params.epochs changed 1 -> 4"
+
+
 def test_more_than_three_changes_are_counted(folder: Path, store: Store) -> None:
     pretend_all(store, parts_of(folder, store, CHAIN))
     params = {"epochs": 9, "batch": 9, "hidden": 9, "learning_rate": 9, "poison": 9}
