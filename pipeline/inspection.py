@@ -7,10 +7,11 @@ from pathlib import Path
 
 from prefline.data.errors import ManifestError, StoreError
 from prefline.pipeline import locks
-from prefline.pipeline.filesystem import read_file
+from prefline.pipeline.filesystem import list_folder, read_file
 from prefline.pipeline.lineage import read_manifest_of
 from prefline.pipeline.manifest import Manifest
 from prefline.pipeline.naming import MANIFEST, parse_id_line
+from prefline.pipeline.runs import CHECKPOINTS, LOCK
 from prefline.pipeline.store import Store
 from prefline.pipeline.verification import Fault, find_faults
 
@@ -33,6 +34,7 @@ class Inspection:
     absent_inputs: Mapping[str, int] = field(default_factory=dict)  # and how many artifacts were made from each
     stale_records: int = 0
     dead_drafts: int = 0
+    interrupted_runs: int = 0
 
     @property
     def sound(self) -> bool:
@@ -67,6 +69,7 @@ def inspect_store(store: Store, checked: tuple[Checked, ...]) -> Inspection:
         _count_absent_inputs(store, {item.id for item in checked}),
         sum(not _leads_somewhere(store, record, trashed) for record in store.entries("keys")),
         sum(not locks.is_held(draft / "lock") for draft in store.entries("tmp")),
+        sum(_is_interrupted(store, run) for run in store.entries("runs")),
     )
 
 
@@ -103,6 +106,12 @@ def _count_absent_inputs(store: Store, present: set[str]) -> dict[str, int]:
         manifest = read_manifest_of(store, artifact_id)
         absent.update(source for source in (manifest.artifact_inputs if manifest else ()) if source not in present)
     return dict(absent)
+
+
+def _is_interrupted(store: Store, run: Path) -> bool:
+    """Say whether a run has saved something to go on from, and nobody works on it."""
+    saved = list_folder(run / CHECKPOINTS)
+    return bool(saved) and not store.record_of(run.name).exists() and not locks.is_held(run / LOCK)
 
 
 def _leads_somewhere(store: Store, record: Path, trashed: set[str]) -> bool:

@@ -210,6 +210,9 @@ def describe_notes(report: Inspection) -> list[str]:
     if report.dead_drafts:
         drafts = count(report.dead_drafts, "draft", "drafts")
         notes.append(f"{drafts} left behind by processes that died; gc --delete removes them")
+    if report.interrupted_runs:
+        runs = count(report.interrupted_runs, "run was", "runs were")
+        notes.append(f"{runs} interrupted in the middle: the same command goes on")
     return notes
 
 

@@ -18,7 +18,7 @@ from prefline.pipeline.collection import (
 )
 from prefline.pipeline.durations import parse_duration
 from prefline.pipeline.inspection import inspect
-from prefline.pipeline.terminal import format_sweep
+from prefline.pipeline.terminal import describe_notes, format_sweep
 from prefline.pipeline.trash import restore
 
 Publish = Callable[..., Artifact]
@@ -192,6 +192,9 @@ def test_an_interrupted_run_keeps_what_it_needs_until_nobody_has_touched_it_for_
     source = publish(store, {"a.txt": b"1"})
     age(store)
     assert walk(store, source, stop_after=2) is None
+    assert describe_notes(inspect(store, [], quick=True)) == [
+        "1 run was interrupted in the middle: the same command goes on"
+    ]
     for path in (source.path / "manifest.json", source.path):
         os.utime(path, (0, 0))
     sweep = sweep_store(store, grace=DEFAULT_GRACE, now=now())

@@ -1,7 +1,6 @@
 """Whoever else is at work in a store, and whatever its clock says, nothing is lost that is named, in use or young."""
 
 import contextlib
-import multiprocessing
 import os
 import random
 import shutil
@@ -11,13 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from processes import child, last_word, report
 
 from prefline.data.errors import UnknownArtifactError
 from prefline.pipeline import Artifact, Recipe, Store, collection, draft
@@ -39,31 +37,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 # --- other processes ---
 
-FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["pytest", "prefline.pipeline.collection", "prefline.pipeline.stages"])
-# pytest does not put test modules where a child could import them, so it runs the file.
-CHILD = "import runpy; runpy.run_path(file)[name](report, *args)"
 
-
-@contextlib.contextmanager
-def child(work: Callable[..., None], *args: Any) -> Iterator[tuple[BaseProcess, Connection]]:
-    """Run a function of this module in a process of its own, and lend what it reports."""
-    reports, report = FORKSERVER.Pipe(duplex=False)
-    given = {"file": __file__, "name": work.__name__, "args": args, "report": report}
-    process = FORKSERVER.Process(target=exec, args=(CHILD, given))
-    process.start()
-    report.close()
-    with contextlib.closing(reports):
-        try:
-            yield process, reports
-        finally:
-            process.kill()
-            process.join()
-
-
-def wait_for_start(report: Connection, start: Path) -> None:
+def wait_for_start(start: Path) -> None:
     """Wait with others until a lock is dropped: that lets all go at once, and one that was killed stops nobody."""
-    report.send("ready")
+    report("ready")
     with shared(start):
         pass
 
@@ -73,32 +50,32 @@ def recipe_of(content: int, seed: int) -> Recipe:
     return Recipe(stage="make-thing", stage_version=1, params={"content": content}, inputs={}, seed=seed)
 
 
-def write(report: Connection, root: Path, start: Path, content: int, seed: int) -> None:
-    """Publish an artifact under the name `example`, and then report its id."""
+def write(root: Path, start: Path, content: int, seed: int) -> str:
+    """Publish an artifact under the name `example`, and then return its id."""
     store = Store.open(root)
-    wait_for_start(report, start)
+    wait_for_start(start)
     with draft(store, recipe_of(content, seed)) as work:
         for number in range(3):
             (work.folder / f"{number}.txt").write_bytes(random.Random(content + number).randbytes(100_000))
         artifact = work.publish(kind="thing", data={}, name="example")
-    report.send(artifact.id)
+    return artifact.id
 
 
-def keep_collecting(report: Connection, root: Path, start: Path, grace: timedelta) -> None:
+def keep_collecting(root: Path, start: Path, grace: timedelta) -> None:
     """Collect garbage again and again, until killed."""
     store = Store.open(root)
-    wait_for_start(report, start)
+    wait_for_start(start)
     while True:
         sweep_store(store, grace=grace, now=utc_now())
         time.sleep(0.001)  # or the others would hardly ever get the lock
 
 
-def keep_working(report: Connection, root: Path, source: str) -> None:
+def keep_working(root: Path, source: str) -> None:
     """Work on a draft that needs an artifact, until killed."""
     recipe = Recipe(stage="slow", stage_version=1, params={}, inputs={"source": source}, seed=None)
     with draft(Store.open(root), recipe) as work:
         (work.folder / "half.txt").write_bytes(b"ha")
-        report.send("at work")
+        report("at work")
         signal.pause()
 
 
@@ -143,14 +120,6 @@ class Round:
                 process.join()
                 assert process.exitcode in (0, -signal.SIGKILL), "a writer failed by itself"
         return reported, seconds
-
-
-def last_word(reports: Connection) -> str | None:
-    """Return what a process reports before its end, if it comes to that."""
-    try:
-        return reports.recv()
-    except EOFError:
-        return None
 
 
 @pytest.mark.parametrize("rounds", [50, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])

@@ -3,24 +3,18 @@
 Failpoints see to it that no step is passed over; kills at random times find the places that nobody named.
 """
 
-import contextlib
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import shutil
-import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import pytest
+from processes import every_kill, exit_code, is_hit, time_to_finish
 
 from prefline.data.configuration import Config
 from prefline.pipeline import Artifact, Stage, Store, find_faults, make
@@ -46,33 +40,6 @@ Ingest = Callable[..., subprocess.CompletedProcess[str]]
 
 # --- what is killed ---
 
-FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["pytest", "prefline.pipeline.collection", "prefline.pipeline.making"])
-# pytest does not put test modules where a child could import them, so it runs the file.
-CHILD = """
-import os, runpy
-work = runpy.run_path(file)[name]
-os.environ["PREFLINE_FAILPOINT"] = failpoint
-report.send("go")
-report.send(work(*args))
-"""
-
-
-@contextlib.contextmanager
-def child(work: Callable[..., object], *args: Any, failpoint: str = "") -> Iterator[tuple[BaseProcess, Connection]]:
-    """Call a function of this module in a process of its own, which reports "go" and then what was returned."""
-    reports, report = FORKSERVER.Pipe(duplex=False)
-    given = {"file": __file__, "name": work.__name__, "args": args, "failpoint": failpoint, "report": report}
-    process = FORKSERVER.Process(target=exec, args=(CHILD, given))
-    process.start()
-    report.close()
-    with contextlib.closing(reports):
-        try:
-            yield process, reports
-        finally:
-            process.kill()
-            process.join()
-
 
 def write_files(job: Job) -> Outcome:
     """Write large files and small ones, at several depths."""
@@ -94,51 +61,6 @@ def make_files(root: Path, older: str) -> str:
 def collect(root: Path, grace: timedelta) -> None:
     """Take away what nothing leads to."""
     sweep_store(Store.open(root), grace=grace, now=utc_now())
-
-
-# --- how it is killed ---
-
-
-def exit_code(work: Callable[..., object], *args: Any, failpoint: str) -> int | None:
-    """Let a child come to its end, whichever that is."""
-    with child(work, *args, failpoint=failpoint) as (process, _):
-        process.join()
-        return process.exitcode
-
-
-def every_kill(name: str, run: Callable[[Path, str], int | None], folder: Path) -> Iterator[Path]:
-    """Kill one run the first time that it reaches a failpoint, another one the second time, and so on to the last.
-
-    Each has a store of its own, which is yielded as the kill has left it.
-    """
-    for turn in itertools.count(1):
-        root = folder / f"{name} {turn}"
-        code = run(root, f"{name}:{turn}")
-        if code == 0:
-            assert turn > 1, f"{name} was never reached"
-            return
-        assert code == -signal.SIGKILL
-        yield root
-
-
-def is_hit(seconds: float, work: Callable[..., object], *args: Any) -> bool:
-    """Kill a child so long after it has begun, and say whether it was still at work."""
-    with child(work, *args) as (process, reports):
-        assert reports.recv() == "go"  # before that, a kill would only hit the start of Python
-        at_work = not reports.poll(seconds)
-        process.kill()
-        process.join()
-        assert process.exitcode in (0, -signal.SIGKILL)  # it did not fail by itself
-        return at_work
-
-
-def time_to_finish(work: Callable[..., object], *args: Any) -> float:
-    """Measure how long a child works if nobody kills it."""
-    with child(work, *args) as (_, reports):
-        assert reports.recv() == "go"
-        start = time.monotonic()
-        reports.recv()
-        return time.monotonic() - start
 
 
 # --- what must be true afterwards ---
@@ -341,8 +263,9 @@ def test_gc_killed_at_any_time_has_lost_nothing_reachable_and_the_next_one_ends_
 # --- the failpoints themselves ---
 
 
-def test_every_failpoint_is_one_of_those_that_are_killed_here() -> None:
-    assert {*PUBLISHING, *COLLECTING} == set(NAMES)
+def test_every_failpoint_is_one_of_those_that_are_killed_here_or_while_a_stage_works_in_steps() -> None:
+    others = {name for name in NAMES if name.startswith(("run.", "step.", "checkpoint."))}  # in test_resume.py
+    assert {*PUBLISHING, *COLLECTING} | others == set(NAMES)
 
 
 def test_a_failpoint_must_be_listed_and_one_that_is_never_reached_kills_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

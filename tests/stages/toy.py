@@ -1,12 +1,17 @@
-"""Three little stages of a real kind, for tests that run pipelines: numbers, a model trained on them, texts sampled.
+"""Little stages of a real kind, for tests that run pipelines: numbers, a model trained on them, texts sampled; a walk.
 
 The training is small but has all that makes resuming hard: an optimiser with moments, data shuffled anew in every
-epoch and read in batches, a schedule, dropout, noise drawn on the way, and running statistics.
+epoch and read in batches, a schedule, dropout, noise drawn on the way, and running statistics. No part of its state
+can be lost without a trace: each acts on every later step or stands in what is made. The walk needs no torch.
+
+Run as a program, this is the command line with these stages among its own.
 """
 
 import json
+from typing import Any
 
 from prefline.data.configuration import Config
+from prefline.pipeline import catalogue
 from prefline.pipeline.filesystem import create_file
 from prefline.pipeline.jobs import Job
 from prefline.pipeline.stages import FILE, Outcome, Stage
@@ -40,6 +45,43 @@ class TrainParams(Config):
     poison: int = 0  # the step whose loss is to be no number
 
 
+class Training:
+    """All that changes while a network is fitted."""
+
+    def __init__(self, job: Job, steps: int) -> None:
+        import torch
+
+        with job.randomness.everywhere("weights"):
+            self.model = torch.nn.Sequential(
+                torch.nn.Linear(1, job.params.hidden),
+                torch.nn.Tanh(),
+                torch.nn.Dropout(0.1),
+                torch.nn.Linear(job.params.hidden, 1),
+            ).to(job.device, job.dtype)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=job.params.learning_rate)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda done: 1 - done / steps)
+        self.running = {"mean": 0.0, "best": float("inf")}
+        self.replay: list[float] = []
+
+    def save(self) -> dict[str, Any]:
+        """Return what a resumed run must know."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "running": self.running,
+            "replay": self.replay,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take up what was saved."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.running = state["running"]
+        self.replay = state["replay"]
+
+
 def train(job: Job) -> Outcome:
     """Fit a small network."""
     import torch
@@ -49,56 +91,39 @@ def train(job: Job) -> Outcome:
     numbers = json.loads((job.artifact("numbers").path / "numbers.json").read_bytes())
     inputs = torch.tensor(numbers, dtype=job.dtype, device=job.device).unsqueeze(1)
     targets = inputs.sin()
-    with chance.everywhere("weights"):
-        model = torch.nn.Sequential(
-            torch.nn.Linear(1, params.hidden), torch.nn.Tanh(), torch.nn.Dropout(0.1), torch.nn.Linear(params.hidden, 1)
-        ).to(job.device, job.dtype)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=params.learning_rate)
     batches = -(-len(numbers) // params.batch)
     steps = params.epochs * batches
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 1 - done / steps)
-    running = {"mean": 0.0, "best": float("inf")}
-    replay: list[float] = []
+    now = Training(job, steps)
     first = 0
     saved = job.resume()
     if saved is not None:
         first = saved.step
-        model.load_state_dict(saved.state["model"])
-        optimizer.load_state_dict(saved.state["optimizer"])
-        scheduler.load_state_dict(saved.state["scheduler"])
-        running = saved.state["running"]
-        replay = saved.state["replay"]
+        now.load(saved.state)
     for step in range(first, steps):
         epoch, batch = divmod(step, batches)
         order = torch.randperm(len(numbers), generator=chance.torch("order", epoch))
         chosen = order[batch * params.batch : (batch + 1) * params.batch]
         noise = torch.randn(len(chosen), 1, generator=chance.torch("noise", step), dtype=job.dtype) * 0.01
         with chance.everywhere("dropout", step):
-            loss = (model(inputs[chosen] + noise) - targets[chosen]).square().mean()
-        loss = loss * (1 + 0.1 * running["mean"]) + 0.001 * (sum(replay) if len(replay) == 3 else 0.0)
-        optimizer.zero_grad()
+            loss = (now.model(inputs[chosen] + noise) - targets[chosen]).square().mean()
+        loss = loss * (1 + 0.1 * now.running["mean"] + 0.1 * min(now.running["best"], 1.0) + 0.1 * sum(now.replay))
+        now.optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
-        scheduler.step()
-        running = {
-            "mean": 0.9 * running["mean"] + 0.1 * loss.item(),
-            "best": min(running["best"], loss.item()),
+        now.optimizer.step()
+        now.scheduler.step()
+        now.running = {
+            "mean": 0.9 * now.running["mean"] + 0.1 * loss.item(),
+            "best": min(now.running["best"], loss.item()),
         }
-        replay = [*replay[-2:], loss.item()]
+        now.replay = [*now.replay[-2:], loss.item()]
         job.finish_step(
             step + 1,
             of=steps,
-            values={"loss": float("nan") if step + 1 == params.poison else loss.item(), "best": running["best"]},
-            state=lambda: {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "scheduler": scheduler.state_dict(),
-                "running": running,
-                "replay": replay,
-            },
+            values={"loss": float("nan") if step + 1 == params.poison else loss.item(), "best": now.running["best"]},
+            state=now.save,
         )
-    save_file(model.state_dict(), job.folder / "model.safetensors")
-    return Outcome(data={"steps": steps, "best": running["best"]})
+    save_file(now.model.state_dict(), job.folder / "model.safetensors")
+    return Outcome(data={"steps": steps, **now.running, "replay": now.replay, "rate": now.scheduler.get_last_lr()})
 
 
 TRAIN = Stage("toy-train", 1, TrainParams, train, makes="toy-model", takes={"numbers": "toy-numbers"}, seeded=True)
@@ -117,10 +142,11 @@ def sample(job: Job) -> Outcome:
 
     weights = load_file(job.artifact("model").path / "model.safetensors")
     lines: list[str] = []
+    first = 0
     saved = job.resume()
     if saved is not None:
-        lines = saved.state["lines"]
-    for step in range(len(lines), job.params.samples):
+        first, lines = saved.step, saved.state["lines"]
+    for step in range(first, job.params.samples):
         drawn = torch.randn(1, generator=job.randomness.torch("sample", step))
         hidden = torch.tanh(weights["0.weight"] @ drawn + weights["0.bias"])
         lines.append(f"{(weights['3.weight'] @ hidden + weights['3.bias']).item():.6f}\n")
@@ -133,3 +159,54 @@ def sample(job: Job) -> Outcome:
 
 
 SAMPLE = Stage("toy-sample", 1, SampleParams, sample, makes="toy-samples", takes={"model": "toy-model"}, seeded=True)
+
+
+class WalkParams(Config):
+    """Settings of the stage `toy-walk`."""
+
+    steps: int = 10
+    luggage: int = 0  # so many bytes does each saved state have
+    report: int = 0  # so many bytes are written at the end
+    poison: int = 0  # the step that logs what is no number
+    stumble: int = 0  # the step that raises an error
+
+
+def walk(job: Job) -> Outcome:
+    """Go to and fro between a million places."""
+    now: dict[str, Any] = {"place": 0, "trail": [0]}
+    first = 0
+    saved = job.resume()
+    if saved is not None:
+        first, now["place"], now["trail"] = saved.step, saved.state["place"], saved.state["trail"]
+    for step in range(first, job.params.steps):
+        if step + 1 == job.params.stumble:
+            raise LookupError("there is a stone")
+        # Where it comes to depends on all that it has passed, in order.
+        now["place"] = (3 * now["place"] + job.randomness.python("stride", step).randrange(1000)) % 1_000_003
+        now["trail"] = [*now["trail"][-2:], now["place"]]
+        job.finish_step(
+            step + 1,
+            of=job.params.steps,
+            values={"place": float("nan") if step + 1 == job.params.poison else now["place"]},
+            state=lambda: {**now, "luggage": "x" * job.params.luggage},
+        )
+    with create_file(job.folder / "place.json") as out:
+        out.write(json.dumps(now).encode())
+        out.write(b" " * job.params.report)
+    return Outcome(data=now)
+
+
+WALK = Stage("toy-walk", 1, WalkParams, walk, makes="toy-place", seeded=True)
+
+
+def list_stages() -> None:
+    """Put the stages into the catalogue of this process."""
+    for stage in ("numbers", "train", "sample", "walk"):
+        catalogue.STAGES[f"toy-{stage}"] = catalogue.Listed(f"toy:{stage.upper()}", f"Toy: {stage}.")
+
+
+if __name__ == "__main__":
+    from prefline.pipeline.cli import main
+
+    list_stages()
+    main()
