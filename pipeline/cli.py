@@ -6,6 +6,7 @@ What a verb needs is imported inside it, so that `--help` answers at once.
 
 import contextlib
 import io
+import os
 import sys
 from typing import Annotated, Any, cast
 
@@ -115,6 +116,11 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
+    for descriptor in range(3):  # one that was closed would be given to the next file that is opened
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a test may have put something else there
             stream.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail

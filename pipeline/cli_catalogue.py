@@ -3,10 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import typer
 
+from prefline.data.errors import ConfigError
 from prefline.pipeline.catalogue import STAGES, find_stage
 from prefline.pipeline.cli_options import (
     DEFAULT_STORE,
@@ -45,7 +47,8 @@ def _build_verb(stage: Stage) -> Callable[..., None]:
     def verb(**given: Any) -> None:
         common = {option: given.pop(option) for option in inspect.signature(_run).parameters if option in given}
         texts = {role: given.pop(role) for role in stage.takes}
-        _run(stage, texts, {field: parse_scalar(text) for field, text in given.items() if text is not None}, **common)
+        params = {_key(stage, field): _read(stage, field, text) for field, text in given.items() if text is not None}
+        _run(stage, texts, params, **common)
 
     parameters = [*_inputs(stage), *_settings(stage), *_common(stage)]
     names = [parameter.name for parameter in parameters]
@@ -83,6 +86,33 @@ def _run(
     runtime.interruption.leave_if_requested("when all was done")
 
 
+def _read(stage: Stage, field: str, text: str) -> Any:
+    """Read a setting as a pipeline file would, but what can only be text needs no quotes."""
+    if _is_text(stage.params.model_fields[field].annotation):
+        return text
+    try:
+        return parse_scalar(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint=_option(stage, field)) from None
+
+
+def _is_text(annotation: Any) -> bool:
+    if get_origin(annotation) is Literal:
+        return all(isinstance(choice, str) for choice in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        return all(part is type(None) or _is_text(part) for part in get_args(annotation))
+    return annotation is str
+
+
+def _key(stage: Stage, field: str) -> str:
+    """Return what a setting is called by people: `lambda` is no name in Python."""
+    return stage.params.model_fields[field].alias or field
+
+
+def _option(stage: Stage, field: str) -> str:
+    return f"--{_key(stage, field).replace('_', '-')}"
+
+
 def _find_input(store: Store, kind: str, text: str) -> Input:
     return SourceFile.read(Path(text)) if kind == FILE else store.get(store.resolve(text))
 
@@ -101,7 +131,7 @@ def _inputs(stage: Stage) -> Iterator[inspect.Parameter]:
 
 def _settings(stage: Stage) -> Iterator[inspect.Parameter]:
     for field, about in stage.params.model_fields.items():
-        option = typer.Option(f"--{field.replace('_', '-')}", metavar="VALUE", help=_describe(about))
+        option = typer.Option(_option(stage, field), metavar="VALUE", help=_describe(about))
         yield _parameter(field, Annotated[str | None, option], None)
 
 

@@ -52,13 +52,15 @@ def ingest(
 
 def print_made(store: "Store", made: "Made", text: str, names: "Mapping[str, str]") -> None:
     """Print the id of an artifact, and say what a person should know of it; `names` is what was named before."""
-    from prefline.pipeline.terminal import describe_moved_names, say
+    from prefline.pipeline.terminal import Printer, describe_moved_names, say
 
     if made.damage:
         say(f"{made.damage}. It was made again")
-    print(made.artifact.id, flush=True)
+    printer = Printer()
+    printer.print(made.artifact.id)
     say(text)
     if store.get(made.artifact.id).manifest.key != made.artifact.manifest.key:
         say("another recipe led to the same artifact before; `prefline show` tells of both")
     for moved in describe_moved_names(names, store):
         say(moved)
+    printer.close()

@@ -182,7 +182,8 @@ def gc(
     from prefline.pipeline.durations import parse_duration
     from prefline.pipeline.publishing import utc_now
     from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import format_sweep, say
+    from prefline.pipeline.terminal import say
+    from prefline.pipeline.terminal_sweeps import format_sweep
     from prefline.pipeline.trash import restore
 
     opened = Store.open(store)

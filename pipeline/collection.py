@@ -49,6 +49,7 @@ class Sweep:
     records: list[Path] = field(default_factory=list)
     trash: list[Path] = field(default_factory=list)
     runs: list[Path] = field(default_factory=list)  # of which nothing will come, or is still of use
+    interrupted: list[str] = field(default_factory=list)  # what those of them were that could be gone on with
     waiting: int = 0  # artifacts in the trash that stay there
 
     @property
@@ -90,7 +91,9 @@ def plan_sweep(store: Store, *, grace: timedelta, now: datetime) -> Sweep:
     forgotten = {record.stem for record in sweep.records}
     for run in free:
         if run in unfinished or run.name in forgotten:
-            sweep.runs += [] if run in paused else [run]
+            if run not in paused:
+                sweep.runs.append(run)
+                sweep.interrupted += _describe_interrupted(run)
         else:  # what led to an artifact is of no use any more, but the log of it is
             sweep.runs += [path for path in (run / CHECKPOINTS, run / WRITING) if path.exists()]
     return sweep
@@ -164,15 +167,30 @@ def _free_runs(store: Store) -> list[Path]:
 
 def _latest(run: Path) -> Path:
     """What was last touched in a run that has not come to its end."""
-    return max(run, *list_folder(run), key=lambda path: path.lstat().st_mtime)
+
+    def touched(path: Path) -> float:
+        try:
+            return path.lstat().st_mtime
+        except FileNotFoundError:  # gone since it was listed
+            return 0.0
+
+    return max(run, *list_folder(run), key=touched)
 
 
 def _inputs_of(store: Store, runs: Iterable[Path]) -> Iterator[str]:
     """Yield the artifacts that interrupted runs need to go on, as far as they are here."""
     for run in runs:
-        for checkpoint in list_folder(run / CHECKPOINTS)[-1:]:
+        for checkpoint in list_folder(run / CHECKPOINTS):
             with contextlib.suppress(ManifestError):  # then it is not gone on from
                 yield from (source for source in read_manifest(checkpoint).artifact_inputs if store.has(source))
+
+
+def _describe_interrupted(run: Path) -> Iterator[str]:
+    """Say what was saved of a run, which may be worth more than its bytes tell."""
+    for checkpoint in list_folder(run / CHECKPOINTS)[-1:]:
+        with contextlib.suppress(ManifestError):
+            manifest = read_manifest(checkpoint)
+            yield f"{manifest.recipe.stage}, interrupted after step {manifest.data.get('step')}"
 
 
 def _with_ancestors(store: Store, roots: Iterable[str]) -> set[str]:

@@ -1,5 +1,6 @@
 """Where tensors lie, and how precise they are."""
 
+import re
 from typing import TYPE_CHECKING
 
 from prefline.data.errors import ConfigError
@@ -8,7 +9,14 @@ from prefline.data.wording import did_you_mean
 if TYPE_CHECKING:
     import torch
 
+_DEVICES = r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?"
 PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def check_device(wanted: str) -> None:
+    """Refuse what cannot be a device, before any work and without torch."""
+    if not re.fullmatch(_DEVICES, wanted):
+        raise ConfigError(f"expected a device (auto, cpu, cuda, cuda:1, mps, xpu), found {wanted!r}")
 
 
 def choose_device(wanted: str) -> "torch.device":
@@ -25,6 +33,13 @@ def choose_device(wanted: str) -> "torch.device":
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"the device {wanted!r} cannot be used: {reason}. `cpu` always can, `auto` chooses") from None
     return device
+
+
+def describe_device(device: "torch.device") -> str:
+    """Name a device by what it is rather than by its number: two GPUs of one kind compute the same."""
+    import torch
+
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 def choose_precision(name: str) -> "torch.dtype":

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 _PACKAGES = ("prefline", "datasets", "numpy", "pandas", "pydantic", "scikit-learn", "torch", "transformers")
-_BINDING = ("threads", "world_size", "device", "system", "python")  # the number of cores binds nothing
+_BINDING = ("threads", "world_size", "device", "instructions", "system", "python")  # the number of cores binds nothing
 
 
 def describe_environment() -> dict[str, Any]:
@@ -37,6 +37,7 @@ def _describe_torch() -> dict[str, Any]:
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return {
         "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "world_size": torch.distributed.get_world_size() if distributed else 1,
     }
 

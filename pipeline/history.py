@@ -5,12 +5,11 @@ import functools
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from prefline.data.errors import StoreError
 from prefline.pipeline.filesystem import read_file
 from prefline.pipeline.lineage import Difference, compare
-from prefline.pipeline.manifest import Recipe
 from prefline.pipeline.store import Store
 
 
@@ -30,21 +29,20 @@ class History:
         self._store = store
         self._of_stage: dict[str, list[_Record]] = {}
 
-    def nearest(self, recipe: Recipe, named: str | None, taken: Collection[str]) -> Earlier | None:
-        """Find what was made by the same stage with the fewest differences.
+    def nearest(self, now: Mapping[str, Any], named: str | None, taken: Collection[str]) -> Earlier | None:
+        """Find what was made by the same stage with the fewest differences from what is known of a recipe.
 
         Of equals, the one that has the name that the new one is to get; then one that is not in use
         for something else, which is `taken`; then the latest.
         """
-        now = recipe.model_dump()
         fields = _flatten(now)
-        if recipe.stage not in self._of_stage:
-            self._of_stage[recipe.stage] = list(self._read(recipe.stage))
+        if now["stage"] not in self._of_stage:
+            self._of_stage[now["stage"]] = list(self._read(now["stage"]))
 
         def closeness(record: _Record) -> tuple[int, bool, bool, str]:
             return -len(fields ^ record.fields), record.id == named, record.id not in taken, record.made
 
-        best = max(self._of_stage[recipe.stage], key=closeness, default=None)
+        best = max(self._of_stage[now["stage"]], key=closeness, default=None)
         return Earlier(best.id, tuple(compare(best.recipe, now))) if best else None
 
     def _read(self, stage: str) -> Iterator["_Record"]:
@@ -52,7 +50,7 @@ class History:
         for raw in self._records:
             if mention in raw:  # most are of other stages and need no parsing
                 with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                    record = json.loads(raw)
+                    record = json.loads(raw, parse_constant=_refuse)
                     if record["recipe"]["stage"] == stage:
                         made = str(record["run"].get("started", ""))
                         yield _Record(str(record["id"]), made, record["recipe"], _flatten(record["recipe"]))
@@ -64,6 +62,10 @@ class History:
             with contextlib.suppress(StoreError):
                 records.append(read_file(path))
         return records
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 class _Record(NamedTuple):

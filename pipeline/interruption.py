@@ -6,13 +6,16 @@ middle of a long call into C, where Python would not get to run a handler: a thr
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ECHO = 1.0  # seconds; `timeout` and closing terminals send a signal twice, to the process and to its group
 
 
 class Interruption:
@@ -27,6 +30,7 @@ class Interruption:
     def watch(self) -> None:
         """Take over the signals that mean "stop"."""
         self._watching = True
+        os.register_at_fork(after_in_child=self._step_back)
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
                 signal.signal(number, self._arrive)
@@ -45,8 +49,9 @@ class Interruption:
         try:
             yield
         finally:
-            self._stepwise = False
-            signal.set_wakeup_fd(before)
+            if self._stepwise:  # not in a forked child, which has its own way
+                self._stepwise = False
+                signal.set_wakeup_fd(before)
             ring.close()
 
     def leave_if_requested(self, said: str) -> None:
@@ -55,10 +60,25 @@ class Interruption:
             _say(f"stopped by {self.requested.name} {said}")
             sys.exit(128 + self.requested)
 
+    def _step_back(self) -> None:
+        """Let a forked child (a worker that loads data, say) have signals of its own.
+
+        Its parent ends it by SIGTERM; Ctrl-C reaches both, and it is the parent that decides what then.
+        """
+        if self._watching:
+            if self._stepwise:
+                signal.set_wakeup_fd(-1)  # or the parent would take what the child gets for its own
+            self._watching = self._stepwise = False
+            for number in SIGNALS:
+                if signal.getsignal(number) == self._arrive:
+                    signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+
     def _arrive(self, number: int, _: object) -> None:
         if self._stepwise:
             self.requested = self.requested or signal.Signals(number)
             return
+        if self.requested is not None:  # and said
+            sys.exit(128 + self.requested)
         # As if by an error, so that drafts are cleared away.
         _say(f"stopped by {signal.Signals(number).name}; nothing half-made was published")
         sys.exit(128 + number)
@@ -69,21 +89,24 @@ PROCESS = Interruption()  # signals belong to the process, and so does what they
 
 def _leave_at_the_second(arrivals: socket.socket) -> None:
     """Answer a first signal at once, and leave at a second one."""
-    asked = False
+    asked_at: float | None = None
     with arrivals:
         while numbers := arrivals.recv(1):
             if numbers[0] not in SIGNALS:
                 continue
             name = signal.Signals(numbers[0]).name
-            if asked:
+            if asked_at is None:
+                asked_at = time.monotonic()
+                _say(f"{name}: finishing this step and saving it, or publishing after the last one; again: at once")
+            elif time.monotonic() - asked_at > _ECHO:
                 _say(f"left at once at a second {name}; what was saved before is whole")
                 os._exit(128 + numbers[0])
-            asked = True
-            _say(f"{name}: finishing this step and saving it; once more to leave at once")
 
 
 def _say(text: str) -> None:
     """Talk past Python's streams: a signal may have come in the middle of a print."""
     with contextlib.suppress(OSError):  # the terminal may be gone
+        if not select.select([], [2], [], 0)[1]:
+            return  # a pager that waits, or a terminal that was stopped: nobody can be told now
         cleared = "\r\x1b[K" if os.isatty(2) else ""  # of the line that shows progress
         os.write(2, f"{cleared}prefline: {text}\n".encode())

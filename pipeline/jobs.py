@@ -14,17 +14,18 @@ A stage that works step by step is written like this, and can then be stopped, k
 
 import contextlib
 import functools
+import importlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from prefline.data.errors import StageError
 from prefline.pipeline.checkpoints import Checkpoint, Checkpoints
-from prefline.pipeline.devices import choose_device, choose_precision
+from prefline.pipeline.devices import choose_device, choose_precision, describe_device
 from prefline.pipeline.environment import compare_environments, describe_environment
 from prefline.pipeline.failpoints import reach
 from prefline.pipeline.manifest import Recipe
@@ -34,6 +35,7 @@ from prefline.pipeline.randomness import Randomness
 from prefline.pipeline.runs import METRICS
 from prefline.pipeline.runtime import Runtime
 from prefline.pipeline.stages import Input, SourceFile
+from prefline.pipeline.state import check_state
 from prefline.pipeline.store import Artifact
 from prefline.pipeline.trackers import BackgroundTracker, RunDescription
 
@@ -57,9 +59,11 @@ class Job:
         """Begin with nothing done."""
         self._resumed: list[dict[str, Any]] = []  # from which steps, and what was different then
         self._saved_at = time.monotonic()
+        self._last = 0  # the step before
         self._held = contextlib.ExitStack()  # what ends together with the work
         self._progress: Progress | None = None
         self._metrics: MetricsFile | None = None
+        self._checked = False
         self._trackers: list[BackgroundTracker] = []
 
     @contextlib.contextmanager
@@ -121,12 +125,16 @@ class Job:
 
     def resume(self) -> Checkpoint | None:
         """Begin the steps: return the state to go on from, or None where there is none."""
+        if self._metrics is not None:
+            raise TypeError("a stage calls job.resume() once, before its first step")
         saved = self.checkpoints.newest(self.tell)
-        step = saved.step if saved else 0
+        step = self._last = saved.step if saved else 0
         if saved:
             before = saved.run.get("environment", {})
             if "device" in before:
                 _ = self.device  # chosen now, so that it can be compared
+            if "threads" in before:
+                importlib.import_module("torch")  # for the same reason
             differences = compare_environments(before, self._describe_environment())
             self._resumed = [*saved.run.get("resumed", []), {"from_step": step, "not_bit_exact": differences}]
             exactness = f"; not bit-exact: {', '.join(differences)}" if differences else ""
@@ -149,27 +157,34 @@ class Job:
         step: int,
         *,
         of: int | None = None,
-        values: Mapping[str, float | None],
+        values: Mapping[str, SupportsFloat | None],
         state: Callable[[], Mapping[str, Any]],
     ) -> None:
         """Log a step, and save the state if it is time or if a signal asks to stop, which then happens here.
 
-        `step` counts the steps that are done, this one too; `state` is called only when it is saved.
+        `step` counts the steps that are done, this one too, and only ever grows. A value may be None: there
+        is none this time. `state` is called when it is saved, and once to see that it can be.
         """
         if self._metrics is None:
             raise TypeError("a stage calls job.resume() before its first step, or what it saves is never used")
-        self._require_finite(step, values)
-        self._metrics.log(step, values)
+        if step <= self._last:
+            raise ValueError(f"{self.label}: expected a step after {self._last:,}, found {step:,}")
+        numbers = {name: _number(value) for name, value in values.items()}
+        self._require_finite(step, numbers)
+        self._metrics.log(step, numbers)
         for tracker in self._trackers:
-            tracker.log(step, values)
+            tracker.log(step, numbers)
         if self._progress:
-            self._progress.update(step, of, values)
+            self._progress.update(step, of, numbers)
         reach("step.finished")
         asked = self.runtime.interruption.requested is not None
         if asked or self._is_time_to_save(step):
             self._metrics.sync()  # no resume writes again what came before it
             self.checkpoints.save(step, state(), self.describe_run())
             self._saved_at = time.monotonic()
+        elif not self._checked:
+            check_state(state())  # what cannot be saved is better known now than at the first Ctrl-C
+        self._last, self._checked = step, True
         if asked:
             self._held.close()  # the last lines of what is shown and logged come before the last word
             self.runtime.interruption.leave_if_requested(
@@ -182,13 +197,13 @@ class Job:
 
     def _describe_environment(self) -> dict[str, Any]:
         chosen = self.__dict__.get("device")  # only if the stage has asked for it
-        return describe_environment() | ({"device": str(chosen)} if chosen is not None else {})
+        return describe_environment() | ({"device": describe_device(chosen)} if chosen is not None else {})
 
     def _is_time_to_save(self, step: int) -> bool:
         every = self.runtime.checkpoint_every
         if isinstance(every, timedelta):
             return time.monotonic() - self._saved_at >= every.total_seconds()
-        return step % every == 0
+        return step // every > self._last // every  # steps may come in strides
 
     def _require_finite(self, step: int, values: Mapping[str, float | None]) -> None:
         for name, value in values.items():
@@ -199,3 +214,8 @@ class Job:
                     f"{self.label}: step {step:,}: expected a finite {name}, found {value}. Nothing was published; "
                     f"{rest}. Change a setting that keeps it finite (a lower learning rate, say) and run again"
                 )
+
+
+def _number(value: SupportsFloat | None) -> float | None:
+    """Take a tensor of one number, or a number of numpy, for what it is."""
+    return value if value is None or isinstance(value, int | float) else float(value)

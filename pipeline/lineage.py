@@ -16,11 +16,12 @@ Verdict = Literal["same artifact", "same recipe, other bytes: not reproducible",
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field that is not the same in both; None where one side lacks it."""
+    """One field that is not the same in both."""
 
     field: str
     first: Any
     second: Any
+    only_in: Literal["first", "second"] | None = None  # the side that has it, where the other one lacks it
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "
         elif isinstance(one, str) and one == other:
             continue  # most are alike; what is equal in Python may differ in JSON, as 1 and true do, but not texts
         elif (name in first) != (name in second) or canonical_json(one) != canonical_json(other):
-            yield Difference(f"{prefix}{name}", one, other)
+            only_in = "second" if name not in first else "first" if name not in second else None
+            yield Difference(f"{prefix}{name}", one, other, only_in)
 
 
 def find_other_recipes(store: Store, artifact: Artifact) -> list[Manifest]:

@@ -3,10 +3,14 @@
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefline.pipeline.filesystem import explaining, open_lock
+
+_TRIES, _PAUSE = 3, 0.01  # whoever only looks whether a lock is held, holds it for a moment
+_held: set[int] = set()  # descriptors of this process
 
 
 @contextlib.contextmanager
@@ -23,14 +27,41 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Open a file to lock it; on leaving, it is closed and with that unlocked."""
+    descriptor = open_lock(path)
+    _held.add(descriptor)
+    try:
+        yield descriptor
+    finally:
+        if descriptor in _held:  # not so in a forked child
+            _held.remove(descriptor)
+            os.close(descriptor)
+
+
+def _let_go() -> None:
+    """Close in a forked child what it has inherited: a lock is held for as long as any copy of it is open."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 def take_turn(descriptor: int, path: Path, on_wait: Callable[[], object]) -> None:
     """Lock an open file alone, after whoever holds it now. It is held until the descriptor is closed."""
     with explaining(path):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE)
+            else:
+                return
+        on_wait()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def is_of(descriptor: int, path: Path) -> bool:
@@ -47,7 +78,7 @@ def is_held(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two who look see the same
     except BlockingIOError:
         return True
     finally:
@@ -57,10 +88,7 @@ def is_held(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _locked(path: Path, how: int) -> Iterator[None]:
-    descriptor = open_lock(path)
-    try:
+    with opened(path) as descriptor:
         with explaining(path):
             fcntl.flock(descriptor, how)
         yield
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from prefline.data.errors import StoreError
+from prefline.data.configuration import Config
+from prefline.data.errors import ConfigError, StoreError
 from prefline.pipeline import locks
 from prefline.pipeline.checkpoints import Checkpoints
 from prefline.pipeline.failpoints import reach
@@ -18,7 +19,7 @@ from prefline.pipeline.runs import claim
 from prefline.pipeline.runtime import Runtime
 from prefline.pipeline.stages import Input, SourceFile, Stage
 from prefline.pipeline.store import Artifact, Store
-from prefline.pipeline.verification import find_faults, require_sound
+from prefline.pipeline.verification import find_faults
 
 
 class Made(NamedTuple):
@@ -33,7 +34,7 @@ def make(
     store: Store,
     stage: Stage,
     *,
-    params: Mapping[str, Any],
+    params: Mapping[str, Any] | Config,
     inputs: Mapping[str, Input],
     seed: int | None = None,
     name: str | None = None,
@@ -46,28 +47,37 @@ def make(
     stays in the store, and states that an interrupted run has saved are dropped.
     """
     runtime = runtime or Runtime()
-    settings = stage.params.parse(params)
+    settings = params if isinstance(params, Config) else stage.params.parse(params)
     recipe = stage.recipe(settings, inputs, seed)
     if name is not None:
         check_name(name)  # before the work, not after it
-    for given in inputs.values():
-        if isinstance(given, Artifact):
-            require_sound(given.path, given.id)
     earlier = _Earlier() if force else _find_sound(store, recipe, name)
     if earlier.artifact:
         return Made(earlier.artifact, reused=True)
+    _refuse_many_processes()
     says = f"{runtime.label or stage.name}: another process is making this very artifact; waiting for it"
-    with claim(store, recipe.key, on_wait=lambda: runtime.tell(says)) as run:
+    # A wait may take days, in which gc must leave the inputs alone.
+    with store.staging(recipe.artifact_inputs), claim(store, recipe.key, lambda: runtime.tell(says)) as run:
         checkpoints = Checkpoints(run, recipe, keep=runtime.keep_checkpoints)
         if force:
             _forget(store, recipe)
             checkpoints.erase()
         elif (earlier := _find_sound(store, recipe, name)).artifact:  # somebody was quicker
             return Made(earlier.artifact, reused=True)
+        for given in inputs.values():
+            if isinstance(given, Artifact):
+                store.get_sound(given.id)
         artifact = _run(store, stage, Job(settings, inputs, recipe, run, checkpoints, runtime), name)
         reach("run.finished")
         checkpoints.erase()
     return Made(artifact, reused=False, damage=earlier.damage)
+
+
+def _refuse_many_processes() -> None:
+    """Refuse to be one of several: the others would wait for the first, and the first for them."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise ConfigError(f"a stage runs in one process so far, found WORLD_SIZE={processes}: start without torchrun")
 
 
 def _run(store: Store, stage: Stage, job: Job, name: str | None) -> Artifact:
@@ -100,7 +110,7 @@ def _find_sound(store: Store, recipe: Recipe, name: str | None) -> _Earlier:
     faults = find_faults(found.path, expected_id=found.id)
     if faults:
         return _Earlier(damage=f"{found.id} was damaged: {faults[0]}")
-    if name is not None:
+    if name is not None and store.names.readable().get(f"{found.manifest.kind}/{name}") != found.id:
         store.set_name(name, found.id)
     return _Earlier(found)
 

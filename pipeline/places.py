@@ -15,7 +15,10 @@ def local_folder(path: str | Path) -> Path:
             f"expected a folder of this machine, found {without_credentials(str(path))}: "
             "push and pull copy artifacts to and from URLs"
         )
-    return Path(path).expanduser()
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise StoreError(f"{path}: {error}") from None
 
 
 def check_url(url: str) -> None:

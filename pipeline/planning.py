@@ -7,19 +7,19 @@ from pathlib import Path
 
 from prefline.data.errors import ConfigError
 from prefline.data.wording import count, did_you_mean, plain
+from prefline.pipeline import locks
 from prefline.pipeline.checkpoints import Checkpoints
 from prefline.pipeline.drawing import short
 from prefline.pipeline.history import Earlier, History
 from prefline.pipeline.lineage import Difference, Explanation, explain_recipe
 from prefline.pipeline.manifest import Recipe
-from prefline.pipeline.runs import run_folder
+from prefline.pipeline.runs import LOCK, run_folder
 from prefline.pipeline.stages import Input, SourceFile
 from prefline.pipeline.store import Artifact, Store
 from prefline.pipeline.verification import find_faults
-from prefline.pipeline.wiring import Part, Upstream
+from prefline.pipeline.wiring import Part, Source, Upstream
 
 _SHOWN = 3  # of the changes
-_NEVER = "never made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,19 @@ class Decision:
     """What is to be done about a part. Its recipe is unknown while it waits for another part."""
 
     part: Part
-    why: str
+    reason: str = ""  # what there is to say beside the changes
     reuse: Artifact | None = None
     recipe: Recipe | None = None
     inputs: Mapping[str, Input] = field(default_factory=dict)
-    nearest: Earlier | None = None
+    nearest: Earlier | None = None  # of all that was made before, where it must be made
+
+    @property
+    def why(self) -> str:
+        """Say in a line why it is made or reused."""
+        changes = describe_changes(self.nearest.differences) if self.nearest else ""
+        if self.recipe is None:  # it waits, which may not be all
+            return "; ".join(filter(None, [self.reason, changes]))
+        return self.reason or changes or "never made"
 
 
 class Planner:
@@ -64,9 +72,11 @@ class Planner:
 
     def _decide(self, part: Part, known: Mapping[str, Artifact], *, force: bool) -> Decision:
         waits = [name for name in part.upstream if name not in known]
+        inputs = {
+            role: self._input(source, known) for role, source in part.sources.items() if not _waits(source, known)
+        }
         if waits:
-            return Decision(part, f"waits for {' and '.join(dict.fromkeys(waits))}")
-        inputs = {role: self._input(source, known) for role, source in part.sources.items()}
+            return Decision(part, f"waits for {' and '.join(dict.fromkeys(waits))}", inputs=inputs)
         recipe = part.stage.recipe(part.settings, inputs, part.seed)
         if self._store is None:
             return Decision(part, "there is no store yet", None, recipe, inputs)
@@ -78,19 +88,24 @@ class Planner:
             if not faults:
                 return Decision(part, short(found.id), found, recipe, inputs)
             return Decision(part, f"made before, but {short(found.id)} is damaged: {faults[0]}", None, recipe, inputs)
-        saved = Checkpoints(run_folder(self._store, recipe.key), recipe).steps()
-        if saved:
-            return Decision(part, f"was interrupted: goes on after step {saved[-1]:,}", None, recipe, inputs)
-        return Decision(part, _NEVER, None, recipe, inputs)
+        return Decision(part, _describe_run(self._store, recipe), None, recipe, inputs)
 
     def _look_back(self, decision: Decision, taken: set[str]) -> Decision:
-        """Say what has changed since the nearest was made, where nothing better is known to say."""
-        if self._store is None or self._history is None or decision.recipe is None or decision.why != _NEVER:
+        """Find what was made before that is nearest to what must be made."""
+        if self._store is None or self._history is None or decision.reuse is not None or decision.reason == "forced":
             return decision
         part = decision.part
-        name = self._names.get(f"{part.stage.makes}/{part.label}")
-        nearest = self._history.nearest(decision.recipe, name, taken)
-        return replace(decision, why=describe_changes(nearest.differences), nearest=nearest) if nearest else decision
+        now = part.stage.describe(part.settings, decision.inputs, part.seed)
+        nearest = self._history.nearest(now, self._names.get(f"{part.stage.makes}/{part.label}"), taken)
+        if nearest is None:
+            return decision
+        unknown = {f"inputs.{role}" for role in part.sources if role not in decision.inputs}
+        differences = tuple(found for found in nearest.differences if found.field not in unknown)
+        if not differences and not decision.reason:
+            gone = f"was made before, but {short(nearest.id)} is not in the store any more"
+            back = f": `prefline gc --restore {short(nearest.id)}`" if nearest.id in self._store.trashed() else ""
+            return replace(decision, reason=gone + back)
+        return replace(decision, nearest=replace(nearest, differences=differences))
 
     @functools.cached_property
     def _names(self) -> dict[str, str]:
@@ -98,11 +113,11 @@ class Planner:
 
     def explain(self, decision: Decision) -> Explanation | None:
         """Compare a part that is to be made with the nearest that was made, back to the first inputs that differ."""
-        if self._store is None or decision.nearest is None:
+        if self._store is None or decision.nearest is None or not decision.nearest.differences:
             return None
         return explain_recipe(self._store, decision.nearest.id, decision.nearest.differences)
 
-    def _input(self, source: Upstream | Artifact | Path, known: Mapping[str, Artifact]) -> Input:
+    def _input(self, source: Source, known: Mapping[str, Artifact]) -> Input:
         if isinstance(source, Upstream):
             return known[source.part]
         if isinstance(source, Artifact):
@@ -134,6 +149,8 @@ def select(parts: Iterable[Part], only: Iterable[str] = (), start: str | None = 
     parts = list(parts)
     names = [part.name for part in parts]
     only = set(only)
+    if only and start is not None:
+        raise ConfigError("--only and --from do not go together: say --only of each stage that is meant")
     for name in [*only, *([start] if start is not None else [])]:
         if name not in names:
             raise ConfigError(f"no stage of this file is called {name!r}{did_you_mean(name, names)}")
@@ -143,7 +160,7 @@ def select(parts: Iterable[Part], only: Iterable[str] = (), start: str | None = 
     for part in parts:  # in order, so whatever a part needs has been looked at
         if chosen.intersection(part.upstream):
             chosen.add(part.name)
-    return chosen & only if only else chosen
+    return chosen
 
 
 def require_made(decisions: Iterable[Decision], selected: set[str]) -> None:
@@ -158,11 +175,24 @@ def require_made(decisions: Iterable[Decision], selected: set[str]) -> None:
                 )
 
 
+def _describe_run(store: Store, recipe: Recipe) -> str:
+    """Say how far a recipe has come that has led to nothing yet."""
+    folder = run_folder(store, recipe.key)
+    saved = Checkpoints(folder, recipe).steps()
+    if locks.is_held(folder / LOCK):
+        return "another process is making it" + (f", and has saved step {saved[-1]:,}" if saved else "")
+    return f"was interrupted: goes on after step {saved[-1]:,}" if saved else ""
+
+
+def _waits(source: Source, known: Mapping[str, Artifact]) -> bool:
+    return isinstance(source, Upstream) and source.part not in known
+
+
 def _describe(difference: Difference) -> str:
     before, now = (_show(side) for side in (difference.first, difference.second))
-    if difference.first is None:
+    if difference.only_in == "second":
         return f"{difference.field} is new: {now}"
-    if difference.second is None:
+    if difference.only_in == "first":
         return f"{difference.field} is gone, it was {before}"
     return f"{difference.field} changed {before} -> {now}"
 

@@ -7,6 +7,7 @@ is not written to again. One that is only full for now loses what it was given, 
 import errno
 import math
 import os
+import select
 import time
 import unicodedata
 from collections import deque
@@ -19,6 +20,7 @@ _REDRAW = 0.1  # seconds between two looks of the moving line
 _FIRST_LINE, _SECOND_LINE, _LONGEST = 10.0, 30.0, 600.0  # seconds between plain lines, doubled from the second on
 _WINDOW, _SAMPLE = 30.0, 0.5  # seconds that the rate looks back, and between what it remembers
 _CLEAR = "\r\x1b[K"
+_MOST_OWED = 1 << 14  # characters
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN)
 
 
@@ -41,6 +43,7 @@ class Progress:
         self._unit = unit
         self._moves = _is_terminal(stream)
         self._rate = _Rate()
+        self._owed = ""  # what is to be written as soon as somebody reads again
         self._line = ""  # what there is to be seen now
         self._shown = ""  # the last of these that was
         self._next = clock() + (0.0 if self._moves else _FIRST_LINE)
@@ -75,9 +78,9 @@ class Progress:
         """Write a line that stays."""
         lines = "".join(f"{printable(line)}\n" for line in text.split("\n"))
         if self._moves and not self._closed:
-            self._write(_CLEAR + lines + self._fitting())
+            self._write(_CLEAR + lines + self._fitting(), lasting=True)
         else:
-            self._write(lines)
+            self._write(lines, lasting=True)
 
     def close(self) -> None:
         """Take the moving line away; elsewhere, write how far it came."""
@@ -112,9 +115,13 @@ class Progress:
         self._shown = self._line
         self._write(self._line + "\n")
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, *, lasting: bool = False) -> None:
         if self._stream is None:
             return
+        if not _has_room(self._stream):
+            self._owed = (self._owed + text)[:_MOST_OWED] if lasting else self._owed
+            return
+        text, self._owed = self._owed + text, ""
         try:
             try:
                 self._stream.write(text)
@@ -179,6 +186,14 @@ def cut(text: str, columns: int) -> str:
         if columns < 0:
             return text[:index]
     return text
+
+
+def _has_room(stream: TextIO) -> bool:
+    """Say whether writing would not wait: a pager may have stopped reading, and a terminal may be stopped."""
+    try:
+        return bool(select.select([], [stream], [], 0)[1])
+    except (OSError, ValueError):  # no file behind it, or none that can be waited for
+        return True
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -53,8 +53,14 @@ class Randomness:
         """Seed torch's own generators for a while: dropout and `generate` take none as an argument."""
         import torch
 
-        device = torch.device(device)
-        devices = [device.index or 0] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self.derive(purpose, step))
+        device, seed = torch.device(device), self.derive(purpose, step)
+        if device.type != "cuda":
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too, for good
+                yield
+            return
+        number = torch.cuda.current_device() if device.index is None else device.index
+        with torch.random.fork_rng(devices=[number]):
+            torch.default_generator.manual_seed(seed)
+            torch.cuda.default_generators[number].manual_seed(seed)
             yield

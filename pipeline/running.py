@@ -1,8 +1,10 @@
 """Running a pipeline file: each part is made or reused, in order, and a stop anywhere loses no finished part."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from prefline.data.errors import StoreError
 from prefline.pipeline.making import Made, make
 from prefline.pipeline.planning import Decision, Planner, require_made
 from prefline.pipeline.runtime import Runtime
@@ -30,25 +32,33 @@ def run(
     runtime = runtime or Runtime()
     parts = list(parts)
     planner = Planner(store)
-    require_made(planner.plan(parts, selected if force else ()), selected)
-    known: dict[str, Artifact] = {}
-    for part in parts:
-        if part.name not in selected:
-            (left_out,) = planner.plan([part], known=known)
-            if left_out.reuse is not None:
-                known[part.name] = left_out.reuse
-            continue
-        (decision,) = planner.plan([part], selected if force else (), known)
-        yield decision
-        made = make(
-            store,
-            part.stage,
-            params=part.settings.model_dump(),
-            inputs=decision.inputs,
-            seed=part.seed,
-            name=part.label,
-            force=force,
-            runtime=replace(runtime, label=part.name),
-        )
-        known[part.name] = made.artifact
-        yield Ended(part, made)
+    forced = selected if force else ()
+    plan = planner.plan(parts, forced)
+    require_made(plan, selected)
+    known = {found.part.name: found.reuse for found in plan if found.reuse and found.part.name not in selected}
+    meant = [part for part in parts if part.name in selected]
+    with contextlib.ExitStack() as kept:
+        for artifact in known.values():
+            _keep(store, artifact, kept)
+        for part in meant:
+            (decision,) = planner.plan([part], forced, known)
+            yield decision
+            made = make(
+                store,
+                part.stage,
+                params=part.settings,
+                inputs=decision.inputs,
+                seed=part.seed,
+                name=part.label,
+                force=force,
+                runtime=replace(runtime, label=part.name),
+            )
+            known[part.name] = made.artifact
+            _keep(store, made.artifact, kept)
+            yield Ended(part, made)
+
+
+def _keep(store: Store, artifact: Artifact, kept: contextlib.ExitStack) -> None:
+    """Keep gc from what a later part may need: parts in between may take days, and it may have no name."""
+    with contextlib.suppress(StoreError):  # where nothing can be written there is no gc
+        kept.enter_context(store.staging([artifact.id]))

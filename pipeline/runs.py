@@ -9,13 +9,12 @@ The lock keeps the same work from being done twice. That nothing is half there r
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefline.pipeline import locks
 from prefline.pipeline.failpoints import reach
-from prefline.pipeline.filesystem import make_folder, open_lock
+from prefline.pipeline.filesystem import make_folder
 from prefline.pipeline.store import Store
 
 LOCK = "lock"
@@ -34,18 +33,16 @@ def claim(store: Store, key: str, on_wait: Callable[[], object]) -> Iterator[Pat
     """Work alone on a recipe, after whoever works on it now; the kernel says when that one is dead."""
     folder = run_folder(store, key)
     while True:
-        with locks.shared(store.lock):  # gc takes folders away that nobody holds
-            make_folder(folder.parent)  # lost by a tool that drops empty folders
-            make_folder(folder)
-            descriptor = open_lock(folder / LOCK)
-        try:
+        with contextlib.ExitStack() as held:
+            with locks.shared(store.lock):  # gc takes folders away that nobody holds
+                make_folder(folder.parent)  # the first run of a store, or lost by a tool that drops empty folders
+                make_folder(folder)
+                descriptor = held.enter_context(locks.opened(folder / LOCK))
             # Not under the store's lock: nobody could sweep while others wait for each other.
             locks.take_turn(descriptor, folder / LOCK, on_wait)
             with locks.shared(store.lock):
-                held = locks.is_of(descriptor, folder / LOCK)
-            if held:
+                in_place = locks.is_of(descriptor, folder / LOCK)
+            if in_place:
                 reach("run.claimed")
                 yield folder
                 return
-        finally:
-            os.close(descriptor)

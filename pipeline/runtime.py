@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from prefline.pipeline.devices import check_device
 from prefline.pipeline.interruption import Interruption
 from prefline.pipeline.progress import Progress
 from prefline.pipeline.trackers import check_trackers
@@ -29,5 +30,6 @@ class Runtime:
     progress: Callable[[str], Progress] | None = None  # what a person sees of a stage, given its name
 
     def __post_init__(self) -> None:
-        """Refuse trackers that are not there before anything is made."""
+        """Refuse what cannot be had before anything is made."""
+        check_device(self.device)
         check_trackers(self.trackers)

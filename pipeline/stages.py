@@ -67,13 +67,17 @@ class Stage:
         """Return all that decides what is made, or refuse inputs that do not fit."""
         self.check_inputs(inputs)
         self.check_seed(seed)
-        return Recipe(
-            stage=self.name,
-            stage_version=self.version,
-            params=settings.model_dump(mode="json"),
-            inputs={role: _identify(given) for role, given in inputs.items()},
-            seed=seed,
-        )
+        return Recipe.model_validate(self.describe(settings, inputs, seed))
+
+    def describe(self, settings: Config, inputs: Mapping[str, Input], seed: int | None) -> dict[str, Any]:
+        """Return a recipe as a document; inputs that are not known yet may be left out."""
+        return {
+            "stage": self.name,
+            "stage_version": self.version,
+            "params": settings.model_dump(mode="json"),
+            "inputs": {role: _identify(given) for role, given in inputs.items()},
+            "seed": seed,
+        }
 
     def check_seed(self, seed: int | None) -> None:
         """Refuse a seed where nothing is left to chance, and want one where something is."""

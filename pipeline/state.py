@@ -50,6 +50,11 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
         stream.write(text.encode() + b"\n")
 
 
+def check_state(state: Mapping[str, Any]) -> None:
+    """Refuse what could not be saved, saving nothing."""
+    _encode(dict(state), "state", [])
+
+
 def read_state(folder: Path) -> dict[str, Any]:
     """Read a state, its tensors on the CPU. DataError: the files hold something else than a state."""
     path = folder / STATE

@@ -9,9 +9,7 @@ from typing import Any
 
 from prefline.data.errors import StoreError
 from prefline.data.wording import count, plain, printable
-from prefline.pipeline.collection import Sweep
 from prefline.pipeline.drawing import short
-from prefline.pipeline.durations import format_duration
 from prefline.pipeline.inspection import Checked, Inspection
 from prefline.pipeline.lineage import Difference, Explanation
 from prefline.pipeline.listing import Summary
@@ -36,21 +34,23 @@ class Printer:
 
     def __init__(self) -> None:
         """Begin with nothing lost."""
-        self._lost: OSError | None = None
+        self._lost: str | None = None
 
     def print(self, line: str) -> None:
         """Print a line at once. Where that fails, nothing is printed any more."""
         try:
+            if sys.stdout is None:  # closed by whoever called
+                self._lost = self._lost or "it is closed"
             print(line, flush=True)
         except OSError as error:
-            self._lost = self._lost or error
+            self._lost = self._lost or str(error.strerror)
             # What is still in the buffer would fail once more when Python exits.
             sys.stdout = None
 
     def close(self) -> None:
         """Say at the end that not everything was printed."""
         if self._lost is not None:
-            raise StoreError(f"stdout: {self._lost.strerror}: the work is done, but not every id was printed")
+            raise StoreError(f"stdout: {self._lost}: the work is done, but not every id was printed")
 
 
 def describe_moved_names(before: Mapping[str, str], store: Store) -> list[str]:
@@ -173,8 +173,9 @@ def format_explanation(why: Explanation, indent: str = "") -> str:
 
 
 def _format_difference(difference: Difference) -> str:
-    first, second = ("absent" if side is None else side for side in (difference.first, difference.second))
-    return printable(f"{difference.field}: {plain(first)} -> {plain(second)}")
+    first = "absent" if difference.only_in == "second" else plain(difference.first)
+    second = "absent" if difference.only_in == "first" else plain(difference.second)
+    return printable(f"{difference.field}: {first} -> {second}")
 
 
 def format_checked(checked: Checked) -> str:
@@ -214,39 +215,3 @@ def describe_notes(report: Inspection) -> list[str]:
         runs = count(report.interrupted_runs, "run was", "runs were")
         notes.append(f"{runs} interrupted in the middle: the same command goes on")
     return notes
-
-
-def format_sweep(sweep: Sweep, *, done: bool) -> str:
-    """Say what gc took away, or would."""
-    grace = format_duration(sweep.grace)
-    waiting = [f"{count(sweep.waiting, 'artifact waits', 'artifacts wait')} in the trash: --restore ID brings one back"]
-    if not sweep:
-        young = f", younger than {grace}" if sweep.grace else ""
-        stay = count(sweep.kept, "artifact is", "artifacts are")
-        nothing = f"nothing to take: {stay} named, in use{young}, or what such an artifact was made from"
-        return "\n".join([nothing, *(waiting if sweep.waiting else [])])
-    where = "erased" if sweep.erases_at_once else "moved to the trash"
-    taken = count(len(sweep.artifacts), "artifact", "artifacts")
-    lines = [
-        f"{taken} ({format_size(sweep.size)}) {where}, {sweep.kept} stay",
-        *(
-            f"{count(number, one, many)} erased"
-            for number, one, many in (
-                (len(sweep.drafts), "unfinished draft", "unfinished drafts"),
-                (len(sweep.records), "record of a recipe", "records of recipes"),
-                (len(sweep.runs), "left-over of a run", "left-overs of runs"),
-                (len(sweep.trash), "piece of old trash", "pieces of old trash"),
-            )
-            if number
-        ),
-    ]
-    if not done:
-        lines = ["this would happen:", *(f"  {line}" for line in lines), "nothing was changed: add --delete to do it"]
-    elif sweep.artifacts and not sweep.erases_at_once:
-        lines.append(
-            f"`prefline gc --restore ID` brings one back; `prefline gc --delete --grace {grace}` erases what has "
-            f"been in the trash for {grace}"
-        )
-    elif sweep.waiting:
-        lines += waiting
-    return "\n".join(lines)

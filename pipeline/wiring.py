@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefline.data.configuration import Config
 from prefline.data.errors import ConfigError, PreflineError
-from prefline.data.wording import did_you_mean
+from prefline.data.wording import did_you_mean, shorten
 from prefline.pipeline.catalogue import find_stage
 from prefline.pipeline.pipeline_file import Entry, PipelineFile
 from prefline.pipeline.stages import FILE, Stage
@@ -71,7 +71,7 @@ def _check(
             if kind == FILE:
                 sources[role] = _find_file(entry.inputs[role], stages, folder)
             else:
-                sources[role] = _find_artifact(entry.inputs[role], kind, stages, folder, store)
+                sources[role] = _find_artifact(entry.inputs[role], kind, stages, store)
     return Part(name, stage, settings, sources, chosen, entry.name)
 
 
@@ -86,29 +86,30 @@ def _check_labels(parts: Iterable[Part]) -> None:
 
 
 def _find_file(text: str, stages: Mapping[str, Stage], folder: Path) -> Path:
-    path = folder / Path(text).expanduser()
-    if path.is_file():
-        return path
-    if text in stages:
-        raise ConfigError(f"expected a file, found the stage {text!r}, which makes the kind {stages[text].makes}")
-    found = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "nothing there"
+    try:
+        path = folder / Path(text).expanduser()
+        if path.is_file():
+            return path
+        if text in stages:
+            raise ConfigError(f"expected a file, found the stage {text!r}, which makes the kind {stages[text].makes}")
+        found = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "nothing there"
+    except (OSError, RuntimeError, ValueError) as error:  # too long, nobody's home, with a NUL
+        raise ConfigError(f"expected a file, found {shorten(repr(text))}: {error}") from None
     raise ConfigError(f"expected a file, found {found}: {path}")
 
 
-def _find_artifact(text: str, kind: str, stages: Mapping[str, Stage], folder: Path, store: Store | None) -> Source:
+def _find_artifact(text: str, kind: str, stages: Mapping[str, Stage], store: Store | None) -> Source:
     if text in stages:
         if stages[text].makes != kind:
             raise ConfigError(f"expected the kind {kind}, found the stage {text!r}, which makes {stages[text].makes}")
         return Upstream(text)
-    near = did_you_mean(text, stages)
-    if (folder / text).exists():
-        raise ConfigError(f"expected a stage or an artifact of the kind {kind}, found the path {text!r}{near}")
+    missing = f"no stage of this file is called {shorten(repr(text))}{did_you_mean(text, stages)}"
     if store is None:
-        raise ConfigError(f"no stage of this file is called {text!r}{near}, and there is no store to look in yet")
+        raise ConfigError(f"{missing}, and there is no store to look in yet")
     try:
         artifact = store.get(store.resolve(text))
     except PreflineError as error:
-        raise ConfigError(f"no stage of this file is called {text!r}{near}, and {error}") from None
+        raise ConfigError(f"{missing}, and {error}") from None
     if artifact.manifest.kind != kind:
         raise ConfigError(f"expected the kind {kind}, found {text!r}, which is of the kind {artifact.manifest.kind}")
     return artifact

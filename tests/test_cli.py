@@ -77,7 +77,7 @@ def test_json_is_for_programs(prefline: Run, ids: tuple[str, str]) -> None:
     shown = json.loads(prefline("show", "mine", "--json").stdout)
     assert (shown["id"], shown["names"], shown["recipe"]["params"]) == (mine, ["mine"], {"feedback": "human"})
     why = json.loads(prefline("why", "mine", "rehearsal", "--json").stdout)
-    assert why["recipe"] == [{"field": "params.feedback", "first": "human", "second": "mock"}]
+    assert why["recipe"] == [{"field": "params.feedback", "first": "human", "second": "mock", "only_in": None}]
     assert why["verdict"] == "other recipe"
     checked = json.loads(prefline("verify", "--json").stdout)
     assert (checked["sound"], [item["faults"] for item in checked["artifacts"]]) == (True, [[], []])

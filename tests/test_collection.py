@@ -18,7 +18,8 @@ from prefline.pipeline.collection import (
 )
 from prefline.pipeline.durations import parse_duration
 from prefline.pipeline.inspection import inspect
-from prefline.pipeline.terminal import describe_notes, format_sweep
+from prefline.pipeline.terminal import describe_notes
+from prefline.pipeline.terminal_sweeps import format_sweep
 from prefline.pipeline.trash import restore
 
 Publish = Callable[..., Artifact]
@@ -204,7 +205,10 @@ def test_an_interrupted_run_keeps_what_it_needs_until_nobody_has_touched_it_for_
     preview = preview_sweep(store, grace=DEFAULT_GRACE, now=now())
     (run,) = store.entries("runs")
     assert (preview.artifacts, preview.runs) == ([source.id], [run])
-    assert format_sweep(preview, done=False).splitlines()[2] == "  1 left-over of a run erased"
+    assert format_sweep(preview, done=False).splitlines()[2:4] == [
+        "  1 left-over of a run erased",
+        "    the saved states of walk, interrupted after step 3",
+    ]
     assert bool(preview)
     sweep_store(store, grace=DEFAULT_GRACE, now=now())
     assert (store.entries("runs"), list(store.ids())) == ([], [])

@@ -1,6 +1,9 @@
 """What a stage is given: chance that follows from four things, a device, a precision, and clear words when it errs."""
 
 import logging
+import signal
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,14 +12,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field, field_validator
 
 from prefline.data.configuration import Config
 from prefline.data.errors import ConfigError, StageError
-from prefline.pipeline import FILE, Job, Outcome, Runtime, SourceFile, Stage, Store, make
+from prefline.pipeline import FILE, Job, Outcome, Runtime, SourceFile, Stage, Store, locks, make
 from prefline.pipeline.durations import format_duration, parse_duration, parse_interval
 from prefline.pipeline.environment import compare_environments, describe_environment
+from prefline.pipeline.metrics import read_metrics
 from prefline.pipeline.randomness import Randomness
-from prefline.pipeline.runs import run_folder
+from prefline.pipeline.runs import METRICS, run_folder
 
 # --- chance ---
 
@@ -84,10 +89,12 @@ def ask(store: Store, question: Any, *, seeded: bool = True, params: dict[str, A
 def test_a_device_is_chosen_and_an_impossible_one_refused(store: Store) -> None:
     assert ask(store, lambda job: job.device).type in ("cpu", "cuda")
     assert ask(store, lambda job: job.device, runtime=Runtime(device="cpu")) == torch.device("cpu")
-    for wanted in ("cpuu", "cuda:99", "meta:x"):
-        with pytest.raises(ConfigError, match=f"the device '{wanted}' cannot be used: .*`cpu` always can") as refused:
-            ask(store, lambda job: job.device, runtime=Runtime(device=wanted))
-        assert "\n" not in str(refused.value)
+    with pytest.raises(ConfigError, match=r"the device 'cuda:99' cannot be used: .*`cpu` always can") as refused:
+        ask(store, lambda job: job.device, runtime=Runtime(device="cuda:99"))
+    assert "\n" not in str(refused.value)
+    for wanted in ("cpuu", "meta", "cuda:", "cuda:1 "):
+        with pytest.raises(ConfigError, match=r"expected a device \(auto, cpu, cuda, cuda:1, mps, xpu\), found"):
+            Runtime(device=wanted)
 
 
 def test_a_precision_is_a_setting_of_the_stage(store: Store) -> None:
@@ -206,3 +213,131 @@ def test_a_seed_is_one_that_any_reader_of_json_holds(store: Store, seed: int) ->
     stage = Stage("ask", 1, Params, lambda _: Outcome(data={}), makes="answer", seeded=True)
     with pytest.raises(ConfigError, match="expected a seed from 0 to 9,007,199,254,740,991, found"):
         make(store, stage, params={}, inputs={}, seed=seed)
+
+
+# --- steps ---
+
+
+def steps(store: Store, work: Any, **given: Any) -> Any:
+    """Let a stage resume, and do something with its job."""
+
+    def run(job: Job) -> Any:
+        job.resume()
+        return work(job)
+
+    return ask(store, run, **given)
+
+
+def test_steps_only_ever_grow_and_a_job_is_resumed_once(store: Store) -> None:
+    def go_back(job: Job) -> None:
+        job.finish_step(2, values={}, state=dict)
+        for step in (2, 1):
+            with pytest.raises(ValueError, match=f"ask: expected a step after 2, found {step}"):
+                job.finish_step(step, values={}, state=dict)
+        with pytest.raises(TypeError, match=r"calls job.resume\(\) once"):
+            job.resume()
+
+    steps(store, go_back)
+
+
+def test_a_state_that_cannot_be_saved_is_refused_after_the_first_step(store: Store) -> None:
+    def work(job: Job) -> None:
+        job.finish_step(1, values={}, state=lambda: {"seen": {1, 2}})
+
+    with pytest.raises(TypeError, match=r"state.seen: expected a dict, list, .*found set: save sorted\(...\) instead"):
+        steps(store, work)
+
+
+def test_a_number_is_a_number_whatever_holds_it(store: Store) -> None:
+    import numpy
+
+    def work(job: Job) -> list[dict[str, Any]]:
+        values = {"a": torch.tensor(0.5), "b": numpy.float32(0.25), "c": numpy.int64(3), "d": True, "e": None, "f": 2}
+        job.finish_step(1, values=values, state=dict)
+        return read_metrics(job.run / METRICS)
+
+    (record,) = steps(store, work)
+    assert {name: record[name] for name in "abcdef"} == {"a": 0.5, "b": 0.25, "c": 3.0, "d": True, "e": None, "f": 2}
+
+
+def test_steps_may_come_in_strides(store: Store) -> None:
+    def work(job: Job) -> list[int]:
+        for step in range(8, 81, 8):
+            job.finish_step(step, values={}, state=dict)
+        return job.checkpoints.steps()
+
+    assert steps(store, work, runtime=Runtime(checkpoint_every=10, keep_checkpoints=99)) == [
+        16,
+        24,
+        32,
+        40,
+        56,
+        64,
+        72,
+        80,
+    ]
+
+
+def test_a_stage_is_refused_as_one_of_several_processes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="in one process so far, found WORLD_SIZE=2: start without torchrun"):
+        ask(store, Job.describe_run)
+
+
+class Converting(Config):
+    """Settings of which one is changed when it is checked, and one has a name that Python keeps for itself."""
+
+    share: float = 50.0
+    lambda_: float = Field(default=0.95, alias="lambda")
+
+    @field_validator("share")
+    @classmethod
+    def _of_a_hundred(cls, percent: float) -> float:
+        return percent / 100
+
+
+def test_settings_are_checked_once(store: Store) -> None:
+    def run(job: Job) -> Outcome:
+        (job.folder / "a.txt").write_text(f"{job.params.share} {job.params.lambda_}")
+        return Outcome(data={})
+
+    stage = Stage("convert", 1, Converting, run, makes="answer")
+    first = make(store, stage, params={"share": 40, "lambda": 0.5}, inputs={})
+    assert (first.artifact.path / "a.txt").read_text() == "0.4 0.5"
+    again = make(store, stage, params=Converting.parse({"share": 40, "lambda": 0.5}), inputs={})
+    assert (again.reused, again.artifact.id) == (True, first.artifact.id)
+
+
+# --- forked children ---
+
+
+FORK = """
+import os, sys, time
+from pathlib import Path
+from prefline.pipeline import locks
+
+path = Path(sys.argv[1])
+ready, tell = os.pipe()
+with locks.exclusive(path):
+    if os.fork() == 0:
+        os.write(tell, b"x")
+        time.sleep(60)
+        os._exit(0)
+    os.read(ready, 1)
+    assert locks.is_held(path)
+assert not locks.is_held(path)
+os.killpg(0, 9)
+"""
+
+
+def test_a_forked_child_holds_no_lock(store: Store) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, store.lock], start_new_session=True, check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
+
+
+def test_a_look_at_a_lock_disturbs_no_other_look(store: Store) -> None:
+    with locks.shared(store.lock):
+        assert not locks.is_held(store.lock)
+    assert not locks.is_held(store.root / "nothing")

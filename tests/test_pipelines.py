@@ -80,7 +80,7 @@ def test_a_changed_setting_is_told_by_plan_run_and_why(command: Toy, file: Path)
     ]
     (found,) = json.loads(command("why", file, "walk", *change, "--json").out)
     assert (found["action"], found["nearest"]) == ("make", walk)
-    assert found["explanation"]["recipe"] == [{"field": "params.steps", "first": 5, "second": 6}]
+    assert found["explanation"]["recipe"] == [{"field": "params.steps", "first": 5, "second": 6, "only_in": None}]
     moved = command("run", file, *change)
     assert moved.err.endswith(
         f"toy-place/mine was {walk} before; `prefline name {walk[7:19]} NAME` keeps that from gc\n"
