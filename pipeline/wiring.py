@@ -94,7 +94,8 @@ def _find_file(text: str, stages: Mapping[str, Stage], folder: Path) -> Path:
             raise ConfigError(f"expected a file, found the stage {text!r}, which makes the kind {stages[text].makes}")
         found = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "nothing there"
     except (OSError, RuntimeError, ValueError) as error:  # too long, nobody's home, with a NUL
-        raise ConfigError(f"expected a file, found {shorten(repr(text))}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"expected a file, found {shorten(repr(text))}: {reason}") from None
     raise ConfigError(f"expected a file, found {found}: {path}")
 
 

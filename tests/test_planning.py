@@ -4,19 +4,24 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 import toy
 
+from prefline.data.configuration import Config
 from prefline.data.errors import ConfigError
 from prefline.pipeline import Artifact, Job, Recipe, Store, draft
+from prefline.pipeline.collection import sweep_store
 from prefline.pipeline.making import Made
 from prefline.pipeline.naming import MANIFEST
 from prefline.pipeline.pipeline_file import PipelineFile
 from prefline.pipeline.planning import Decision, Planner, select, upstream_of
+from prefline.pipeline.publishing import utc_now
 from prefline.pipeline.running import Ended, run
+from prefline.pipeline.runs import claim, run_folder
 from prefline.pipeline.wiring import Part, wire
 
 Publish = Callable[..., Artifact]
@@ -361,3 +366,89 @@ def test_what_comes_out_as_it_was_lets_the_rest_be_reused(folder: Path, store: S
     assert again["train"].reused
     assert (made.path / MANIFEST).is_file()
     assert isinstance(made.manifest.recipe, Recipe)
+
+
+def test_gc_takes_nothing_that_a_later_part_needs(folder: Path, store: Store) -> None:
+    parts = parts_of(folder, store, {"numbers": NUMBERS, "walk": {"stage": "toy-walk"}, "train": TRAIN})
+    swept = [
+        sweep_store(store, grace=timedelta(0), now=utc_now()).artifacts
+        for event in run(store, parts, {"numbers", "walk", "train"})
+        if isinstance(event, Ended)
+    ]
+    assert swept == [[], [], []]
+    assert len(list(store.ids())) == 3
+    assert store.entries("tmp") == []
+
+
+def test_what_is_gone_is_said_with_the_way_to_bring_it_back(folder: Path, store: Store) -> None:
+    parts = parts_of(folder, store, {"numbers": NUMBERS})
+    made = pretend(store, Planner(store).plan(parts)[0])
+    for path in (made.path, made.path / MANIFEST):
+        os.utime(path, (0, 0))
+    sweep_store(store, grace=timedelta(days=1), now=utc_now())
+    short = made.id[7:19]
+    gone = f"make: was made before, but {short} is not in the store any more"
+    assert whys(store, parts)["numbers"] == f"{gone}: `prefline gc --restore {short}`"
+    shutil.rmtree(store.root / "trash")
+    assert whys(store, parts)["numbers"] == gone
+
+
+def test_what_another_process_is_making_is_not_called_interrupted(folder: Path, store: Store) -> None:
+    parts = parts_of(folder, store, {"walk": {"stage": "toy-walk"}})
+    recipe = Planner(store).plan(parts)[0].recipe
+    assert recipe is not None
+    with claim(store, recipe.key, on_wait=lambda: None):
+        assert whys(store, parts)["walk"] == "make: another process is making it"
+        (run_folder(store, recipe.key) / "checkpoints" / "000000000004").mkdir(parents=True)
+        assert whys(store, parts)["walk"] == "make: another process is making it, and has saved step 4"
+    assert whys(store, parts)["walk"] == "make: was interrupted: goes on after step 4"
+
+
+def test_a_part_that_waits_says_its_own_changes_too(folder: Path, store: Store) -> None:
+    pretend_all(store, parts_of(folder, store, CHAIN))
+    changed = {
+        "numbers": {**NUMBERS, "params": {"scale": 2}},
+        "train": {**TRAIN, "params": {"epochs": 5}},
+        "sample": SAMPLE,
+    }
+    assert whys(store, parts_of(folder, store, changed)) == {
+        "numbers": "make: params.scale changed 1.0 -> 2.0",
+        "train": "make: waits for numbers; params.epochs changed 3 -> 5",
+        "sample": "make: waits for train",
+    }
+
+
+class Optional(Config):
+    """Settings of which one may be null, and another one came later."""
+
+    longest: int | None = None
+
+
+class More(Optional):
+    """The same with one more."""
+
+    shortest: int | None = None
+
+
+def test_null_is_a_value_and_not_an_absence(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {"walk": {"stage": "toy-walk"}}
+    monkeypatch.setattr(toy, "WALK", dataclasses.replace(toy.WALK, params=Optional))
+    pretend_all(store, parts_of(folder, store, stages))
+    longer = {"walk": {"stage": "toy-walk", "params": {"longest": 6}}}
+    assert whys(store, parts_of(folder, store, longer))["walk"] == "make: params.longest changed null -> 6"
+    monkeypatch.setattr(toy, "WALK", dataclasses.replace(toy.WALK, params=More))
+    assert whys(store, parts_of(folder, store, stages))["walk"] == "make: params.shortest is new: null"
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-this-name/x", "x" * 5000, "a\0b"])
+def test_a_path_that_cannot_be_one_is_refused_with_its_place(folder: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"stages.a.inputs.source: expected a file, found ") as refused:
+        parts_of(folder, None, {"a": {"stage": "toy-numbers", "inputs": {"source": text}}})
+    assert len(str(refused.value)) < 300
+
+
+def test_a_folder_beside_the_file_hides_no_name_of_the_store(folder: Path, store: Store, publish: Publish) -> None:
+    made = publish(store, {"numbers.json": b"[1]"}, kind="toy-numbers", name="mine")
+    (folder / "mine").mkdir()
+    (part,) = parts_of(folder, store, {"train": {"stage": "toy-train", "inputs": {"numbers": "mine"}}})
+    assert part.sources == {"numbers": made}
