@@ -31,6 +31,8 @@ LINEAR = 1.1  # what a linear growth may look like, measured on a machine that d
 NAMED = 10  # one artifact in so many has a name
 COMMAND, SUMMARIZE, NAIVE = "prefline list", "summarize()", "naive"
 
+Describe = Callable[[int, bytes, dict[str, object]], Manifest]
+
 
 def main() -> None:
     """Measure and print."""
@@ -78,17 +80,18 @@ def list_naively(store: Store) -> list[Artifact]:
     return sorted(artifacts, key=lambda artifact: artifact.manifest.run["started"], reverse=True)
 
 
-def build_store(root: Path, artifacts: int) -> Store:
+def build_store(root: Path, artifacts: int, describe: Describe | None = None) -> Store:
     """Make a store as publishing would, without waiting for the disk ten thousand times."""
     store = Store.create(root)
     environment = describe_environment()
     for number in range(artifacts):
         content = b"%d\n" % number
-        manifest = describe_artifact(number, content, environment)
+        manifest = (describe or describe_artifact)(number, content, environment)
         folder = store.folder_of(manifest.id)
         folder.mkdir(parents=True)
         (folder / "number.txt").write_bytes(content)
-        (folder / MANIFEST).write_bytes(manifest.to_bytes())
+        for place in (folder / MANIFEST, store.record_of(manifest.key)):
+            place.write_bytes(manifest.to_bytes())
         if number % NAMED == 0:
             name = store.names.folder / manifest.kind / f"number-{number}"
             name.parent.mkdir(exist_ok=True)

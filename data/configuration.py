@@ -30,11 +30,14 @@ def describe_problems(model: type[BaseModel], error: ValidationError) -> list[st
         where = _dotted(problem["loc"])
         if problem["type"] == "extra_forbidden":
             names = _names_beside(model, problem["loc"])
-            lines.append(f"unknown key {where!r}{did_you_mean(str(problem['loc'][-1]), names)}")
+            meant = did_you_mean(str(problem["loc"][-1]), names)
+            known = f": there are {', '.join(names)}" if names and not meant else ""
+            lines.append(f"unknown key {where!r}{meant}{shorten(known, 200)}")
         elif problem["type"] == "missing":
             lines.append(f"{where!r} is missing")
         else:
-            lines.append(f"{where or 'value'}: {problem['msg']}, found {shorten(repr(problem['input']))}")
+            found = "nothing" if problem["input"] is None else shorten(repr(problem["input"]))
+            lines.append(f"{where or 'value'}: {problem['msg']}, found {found}")
     return lines
 
 

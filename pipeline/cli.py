@@ -112,7 +112,8 @@ def main() -> None:
     except PreflineError as error:
         _fail(str(error))
     except OSError as error:  # the machine's trouble rather than ours: a disk, a permission, a limit
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        # Nearly all that fails without a name is what was printed.
+        _fail(f"{error.filename or 'stdout'}: {error.strerror or error}")
 
 
 def _prepare_streams() -> None:

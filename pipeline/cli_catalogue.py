@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args
 import typer
 
 from prefline.data.errors import ConfigError
+from prefline.data.wording import plain
 from prefline.pipeline.catalogue import STAGES, find_stage
 from prefline.pipeline.cli_options import (
     DEFAULT_STORE,
@@ -21,12 +22,14 @@ from prefline.pipeline.cli_options import (
     TrackOption,
     build_runtime,
     complete_artifact,
+    create_store,
 )
-from prefline.pipeline.cli_stages import print_made
+from prefline.pipeline.cli_stages import tell_of_others
 from prefline.pipeline.making import make
-from prefline.pipeline.stages import FILE, Input, SourceFile, Stage
+from prefline.pipeline.stages import FILE, RESERVED, Input, SourceFile, Stage
 from prefline.pipeline.store import Store
 from prefline.pipeline.strict_yaml import parse_scalar
+from prefline.pipeline.terminal import results, say
 from prefline.pipeline.terminal_runs import describe_made
 
 if TYPE_CHECKING:
@@ -45,15 +48,12 @@ def _build_verb(stage: Stage) -> Callable[..., None]:
     """Give a function the signature that tells typer what the stage takes."""
 
     def verb(**given: Any) -> None:
-        common = {option: given.pop(option) for option in inspect.signature(_run).parameters if option in given}
+        common = {option: given.pop(option) for option in RESERVED if option in given}
         texts = {role: given.pop(role) for role in stage.takes}
         params = {_key(stage, field): _read(stage, field, text) for field, text in given.items() if text is not None}
         _run(stage, texts, params, **common)
 
     parameters = [*_inputs(stage), *_settings(stage), *_common(stage)]
-    names = [parameter.name for parameter in parameters]
-    if len(names) > len(set(names)):
-        raise TypeError(f"{stage.name} has an input or a setting that is called like a common option: {names}")
     signature = inspect.Signature(parameters)
     cast("Any", verb).__signature__ = signature
     verb.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -78,11 +78,14 @@ def _run(
 ) -> None:
     """Make the artifact of a stage; what is annotated here every stage has as an option."""
     runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
-    opened = Store.create(store)
+    opened = create_store(store)
     inputs = {role: _find_input(opened, stage.takes[role], text) for role, text in texts.items()}
     names = opened.names.readable()
-    made = make(opened, stage, params=params, inputs=inputs, seed=seed, name=name, force=force, runtime=runtime)
-    print_made(opened, made, describe_made(made), names)
+    with results() as show:
+        made = make(opened, stage, params=params, inputs=inputs, seed=seed, name=name, force=force, runtime=runtime)
+        show(made.artifact.id)
+    say(describe_made(made))
+    tell_of_others(opened, made, names)
     runtime.interruption.leave_if_requested("when all was done")
 
 
@@ -146,5 +149,6 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def _describe(about: "FieldInfo") -> str:
-    default = "" if about.is_required() else f" [default: {about.get_default(call_default_factory=True)}]"
-    return f"{about.description or ''}{default}".strip()
+    default = None if about.is_required() else about.get_default(call_default_factory=True)
+    said = "" if default is None or default == "" else f" [default: {plain(default)}]"
+    return f"{about.description or ''}{said}".strip()

@@ -9,6 +9,7 @@ from prefline.data.errors import ConfigError, PreflineError
 
 if TYPE_CHECKING:
     from prefline.pipeline.runtime import Runtime
+    from prefline.pipeline.store import Store
 
 DEFAULT_STORE = Path(".prefline")
 
@@ -77,22 +78,39 @@ TrackOption = Annotated[
 ]
 
 
+def create_store(root: Path) -> "Store":
+    """Open a store or make one, which is said: it may not be where somebody thinks it is."""
+    from prefline.pipeline.places import local_folder
+    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import say
+
+    is_new = not (local_folder(root) / "store.json").exists()
+    store = Store.create(root)
+    if is_new:
+        say(f"a new store: {store.root.absolute()}")
+    return store
+
+
 def build_runtime(
     device: str = "auto", checkpoint_every: str = "10m", keep_checkpoints: int = 2, track: list[str] | None = None
 ) -> "Runtime":
     """Gather how a stage is to be run for a person at a terminal."""
     import sys
 
+    from prefline.pipeline.devices import check_device, choose_device
     from prefline.pipeline.durations import parse_interval
     from prefline.pipeline.interruption import PROCESS
     from prefline.pipeline.progress import Progress
     from prefline.pipeline.runtime import Runtime
     from prefline.pipeline.terminal import say
 
+    check_device(device)
     try:
         interval = parse_interval(checkpoint_every)
     except ConfigError as error:
         raise typer.BadParameter(str(error), param_hint="--checkpoint-every") from None
+    if device not in ("auto", "cpu"):
+        choose_device(device)  # which imports torch, but hours may pass until a stage asks for it
     return Runtime(
         device=device,
         checkpoint_every=interval,

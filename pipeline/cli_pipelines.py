@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from prefline.data.errors import ConfigError
+from prefline.data.wording import printable
 from prefline.pipeline.cli_options import (
     DEFAULT_STORE,
     CheckpointEveryOption,
@@ -16,6 +18,7 @@ from prefline.pipeline.cli_options import (
     StoreOption,
     TrackOption,
     build_runtime,
+    create_store,
 )
 
 if TYPE_CHECKING:
@@ -43,11 +46,11 @@ def plan(
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
-    """Say for each stage of a pipeline file whether it would be made or reused, and why."""
+    """Say what a pipeline file would make or reuse, and why."""
     from prefline.pipeline.planning import select
 
     opened, parts = load_parts(file, set_, store)
-    _print_plan(opened, parts, select(parts, only or (), start), force=force, as_json=as_json)
+    _print_plan(store, opened, parts, select(parts, only or (), start), force=force, as_json=as_json)
 
 
 def run(
@@ -63,33 +66,31 @@ def run(
     track: TrackOption = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Make what a pipeline file describes, and reuse what was made before."""
-    from prefline.pipeline.planning import Decision, select
+    """Make what a pipeline file describes."""
+    from prefline.pipeline.planning import select
+    from prefline.pipeline.running import Ended
     from prefline.pipeline.running import run as run_parts
-    from prefline.pipeline.store import Store
-    from prefline.pipeline.terminal import Printer, describe_moved_names, say
+    from prefline.pipeline.terminal import describe_moved_names, results, say
     from prefline.pipeline.terminal_runs import describe_decision, describe_made
 
     runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
     opened, parts = load_parts(file, set_, store)
     selected = select(parts, only or (), start)
     if dry_run:
-        _print_plan(opened, parts, selected, force=force, as_json=False)
+        _print_plan(store, opened, parts, selected, force=force, as_json=False)
         return
-    opened = Store.create(store)
+    opened = create_store(store)
     names = opened.names.readable()
-    printer = Printer()
-    for event in run_parts(opened, parts, selected, force=force, runtime=runtime):
-        if isinstance(event, Decision):
-            if event.reuse is None:
+    with results() as show:
+        for event in run_parts(opened, parts, selected, force=force, runtime=runtime):
+            if isinstance(event, Ended):
+                say(f"{event.part.name}: {describe_made(event.made)}")
+                show(event.made.artifact.id)
+                runtime.interruption.leave_if_requested(f"after {event.part.name}: the same command goes on from there")
+            elif event.reuse is None:
                 say(describe_decision(event))
-        else:
-            say(f"{event.part.name}: {describe_made(event.made)}")
-            printer.print(event.made.artifact.id)
-            runtime.interruption.leave_if_requested(f"after {event.part.name}: the same command goes on from there")
     for moved in describe_moved_names(names, opened):
         say(moved)
-    printer.close()
 
 
 def schema() -> None:
@@ -126,18 +127,32 @@ def explain_stage(file: Path, name: str, overrides: list[str] | None, store: Pat
 
 def load_parts(file: Path, overrides: list[str] | None, store: Path) -> "tuple[Store | None, list[Part]]":
     """Read a pipeline file and check how it hangs together; there need not be a store yet."""
-    from prefline.pipeline.filesystem import list_folder
     from prefline.pipeline.pipeline_file import load_pipeline
-    from prefline.pipeline.places import local_folder
-    from prefline.pipeline.store import Store
     from prefline.pipeline.wiring import wire
 
-    root = local_folder(store)
-    opened = Store.open(root) if root.is_file() or list_folder(root) else None
-    return opened, wire(load_pipeline(file, overrides or ()), file.parent, opened)
+    opened = _open_if_any(store)
+    pipeline = load_pipeline(file, overrides or ())
+    try:
+        return opened, wire(pipeline, file.parent, opened)
+    except ConfigError as error:
+        raise ConfigError(f"{printable(file)}: {error}") from None
 
 
-def _print_plan(store: "Store | None", parts: "list[Part]", selected: set[str], *, force: bool, as_json: bool) -> None:
+def _open_if_any(root: Path) -> "Store | None":
+    """Open a store; None where there is none yet, or one that another process is making or has failed to make."""
+    from prefline.pipeline.filesystem import list_folder
+    from prefline.pipeline.places import local_folder
+    from prefline.pipeline.store import OWN, Store
+
+    root = local_folder(root)
+    found = {entry.name for entry in list_folder(root)}
+    begun = found <= OWN and "store.json" not in found and not list_folder(root / "objects")
+    return None if begun and not root.is_file() else Store.open(root)
+
+
+def _print_plan(
+    root: Path, store: "Store | None", parts: "list[Part]", selected: set[str], *, force: bool, as_json: bool
+) -> None:
     from prefline.pipeline.planning import Planner, require_made
     from prefline.pipeline.terminal import print_json, say
     from prefline.pipeline.terminal_runs import describe_plan, format_plan
@@ -150,6 +165,8 @@ def _print_plan(store: "Store | None", parts: "list[Part]", selected: set[str], 
         return
     print(format_plan(meant), end="", flush=True)
     say(describe_plan(meant))
+    if store is None:
+        say(f"there is no store at {root.expanduser().absolute()} yet")
 
 
 def _as_json(decision: "Decision") -> dict[str, Any]:
@@ -159,7 +176,7 @@ def _as_json(decision: "Decision") -> dict[str, Any]:
         "stage": decision.part.stage.name,
         "makes": decision.part.stage.makes,
         "action": "make" if reuse is None else "reuse",
-        "why": decision.why,
+        "why": decision.why if reuse is None else None,
         "id": None if reuse is None else reuse.id,
         "key": None if decision.recipe is None else decision.recipe.key,
         "nearest": None if nearest is None else nearest.id,

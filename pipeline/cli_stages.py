@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prefline.pipeline.cli_options import DEFAULT_STORE, ForceOption, NameOption, StoreOption, build_runtime
+from prefline.pipeline.cli_options import (
+    DEFAULT_STORE,
+    ForceOption,
+    NameOption,
+    StoreOption,
+    build_runtime,
+    create_store,
+)
 from prefline.pipeline.feedback import Feedback
 
 if TYPE_CHECKING:
@@ -31,36 +38,33 @@ def ingest(
     from prefline.pipeline.ingest import INGEST
     from prefline.pipeline.making import make
     from prefline.pipeline.stages import SourceFile
-    from prefline.pipeline.store import Store
+    from prefline.pipeline.terminal import results, say
 
     runtime = build_runtime()
     source = SourceFile.read(file)
-    opened = Store.create(store)
+    opened = create_store(store)
     names = opened.names.readable()
-    made = make(
-        opened,
-        INGEST,
-        params={"feedback": feedback},
-        inputs={"source": source},
-        name=name,
-        force=force,
-        runtime=runtime,
-    )
+    with results() as show:
+        made = make(
+            opened,
+            INGEST,
+            params={"feedback": feedback},
+            inputs={"source": source},
+            name=name,
+            force=force,
+            runtime=runtime,
+        )
+        show(made.artifact.id)
     rows = count(made.artifact.manifest.data["comparisons"], "comparison", "comparisons")
-    print_made(opened, made, f"{rows} from {file}, {'made before and reused' if made.reused else 'ingested'}", names)
+    say(f"{rows} from {file}, {'made before and reused' if made.reused else 'ingested'}")
+    tell_of_others(opened, made, names)
 
 
-def print_made(store: "Store", made: "Made", text: str, names: "Mapping[str, str]") -> None:
-    """Print the id of an artifact, and say what a person should know of it; `names` is what was named before."""
-    from prefline.pipeline.terminal import Printer, describe_moved_names, say
+def tell_of_others(store: "Store", made: "Made", names: "Mapping[str, str]") -> None:
+    """Say what else a person should know of what was made; `names` is what was named before."""
+    from prefline.pipeline.terminal import describe_moved_names, say
 
-    if made.damage:
-        say(f"{made.damage}. It was made again")
-    printer = Printer()
-    printer.print(made.artifact.id)
-    say(text)
     if store.get(made.artifact.id).manifest.key != made.artifact.manifest.key:
         say("another recipe led to the same artifact before; `prefline show` tells of both")
     for moved in describe_moved_names(names, store):
         say(moved)
-    printer.close()

@@ -92,10 +92,10 @@ def why(
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why two artifacts are not the same one, or why a stage of a pipeline file would be made anew."""
+    """Say why artifacts differ, or a stage would be made anew."""
     from dataclasses import asdict
 
-    if first.endswith((".yaml", ".yml")):
+    if first.endswith((".yaml", ".yml", ".json")):
         explain_stage(Path(first), second, set_, store, as_json=as_json)
         return
     if set_:

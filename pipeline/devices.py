@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from prefline.data.errors import ConfigError
-from prefline.data.wording import did_you_mean
+from prefline.data.wording import did_you_mean, shorten
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ def choose_device(wanted: str) -> "torch.device":
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         # torch explains at length; the first line says what it is about.
-        reason = str(error).partition("\n")[0]
+        reason = shorten(str(error).partition("\n")[0].partition(". ")[0], 200)
         raise ConfigError(f"the device {wanted!r} cannot be used: {reason}. `cpu` always can, `auto` chooses") from None
     return device
 

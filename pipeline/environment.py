@@ -1,5 +1,6 @@
 """What a run ran on. An allow-list: nothing else of the machine, its user or its variables is looked at."""
 
+import functools
 import os
 import platform
 import sys
@@ -42,6 +43,7 @@ def _describe_torch() -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

@@ -8,7 +8,6 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ class Interruption:
     def __init__(self) -> None:
         """Ask nothing: a program that calls prefline as a library keeps its own way with signals."""
         self.requested: signal.Signals | None = None
+        self.doing = ""  # what a first signal lets be done
         self._watching = False
         self._stepwise = False
 
@@ -41,10 +41,11 @@ class Interruption:
         if not self._watching:
             yield
             return
-        arrivals, ring = socket.socketpair()
-        ring.setblocking(False)
-        before = signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=_leave_at_the_second, args=(arrivals,), name="signals", daemon=True).start()
+        arrivals, ring = os.pipe()
+        os.set_blocking(ring, False)
+        before = signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
+        threading.Thread(target=self._leave_at_the_second, args=(arrivals,), name="signals", daemon=True).start()
+        self.doing = "finishing this step and saving it"
         self._stepwise = True
         try:
             yield
@@ -52,7 +53,7 @@ class Interruption:
             if self._stepwise:  # not in a forked child, which has its own way
                 self._stepwise = False
                 signal.set_wakeup_fd(before)
-            ring.close()
+            os.close(ring)
 
     def leave_if_requested(self, said: str) -> None:
         """Leave, if a signal has come."""
@@ -83,24 +84,23 @@ class Interruption:
         _say(f"stopped by {signal.Signals(number).name}; nothing half-made was published")
         sys.exit(128 + number)
 
+    def _leave_at_the_second(self, arrivals: int) -> None:
+        """Answer a first signal at once, and leave at a second one."""
+        asked_at: float | None = None
+        with open(arrivals, "rb", buffering=0) as bell:
+            while numbers := bell.read(1):
+                if numbers[0] not in SIGNALS:
+                    continue
+                name = signal.Signals(numbers[0]).name
+                if asked_at is None:
+                    asked_at = time.monotonic()
+                    _say(f"{name}: {self.doing}; once more to leave at once")
+                elif time.monotonic() - asked_at > _ECHO:
+                    _say(f"left at once at a second {name}; what was saved before is whole")
+                    os._exit(128 + numbers[0])
+
 
 PROCESS = Interruption()  # signals belong to the process, and so does what they ask
-
-
-def _leave_at_the_second(arrivals: socket.socket) -> None:
-    """Answer a first signal at once, and leave at a second one."""
-    asked_at: float | None = None
-    with arrivals:
-        while numbers := arrivals.recv(1):
-            if numbers[0] not in SIGNALS:
-                continue
-            name = signal.Signals(numbers[0]).name
-            if asked_at is None:
-                asked_at = time.monotonic()
-                _say(f"{name}: finishing this step and saving it, or publishing after the last one; again: at once")
-            elif time.monotonic() - asked_at > _ECHO:
-                _say(f"left at once at a second {name}; what was saved before is whole")
-                os._exit(128 + numbers[0])
 
 
 def _say(text: str) -> None:

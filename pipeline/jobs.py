@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from prefline.data.errors import StageError
+from prefline.data.errors import PreflineError, StageError
 from prefline.pipeline.checkpoints import Checkpoint, Checkpoints
 from prefline.pipeline.devices import choose_device, choose_precision, describe_device
 from prefline.pipeline.environment import compare_environments, describe_environment
@@ -34,7 +34,7 @@ from prefline.pipeline.progress import Progress
 from prefline.pipeline.randomness import Randomness
 from prefline.pipeline.runs import METRICS
 from prefline.pipeline.runtime import Runtime
-from prefline.pipeline.stages import Input, SourceFile
+from prefline.pipeline.stages import Input, Outcome, SourceFile
 from prefline.pipeline.state import check_state
 from prefline.pipeline.store import Artifact
 from prefline.pipeline.trackers import BackgroundTracker, RunDescription
@@ -75,6 +75,22 @@ class Job:
                 self._progress = self.runtime.progress(self.label)
                 self._held.callback(self._progress.close)
             yield
+
+    def call(self, run: Callable[["Job"], Outcome]) -> Outcome:
+        """Let the stage work; an error that it did not mean to raise says how far it had come."""
+        try:
+            outcome = run(self)
+        except PreflineError:
+            raise
+        except Exception as error:
+            saved = self.checkpoints.steps()
+            came = f" after step {self._last:,}" if self._last else ""
+            kept = f"; the state after step {saved[-1]:,} is kept" if saved else ""
+            error.add_note(f"raised by the stage {self.label} ({self.recipe.stage}){came}{kept}")
+            raise
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"the stage {self.recipe.stage} must return an Outcome, and returned {outcome!r}")
+        return outcome
 
     @property
     def label(self) -> str:
@@ -142,6 +158,7 @@ class Job:
         self._metrics = MetricsFile(self.run / METRICS, self.tell)
         self._held.callback(self._metrics.close)
         self._metrics.rewind(step)
+        self.tell(f"{self.label}: the numbers of each step are in {self.run / METRICS}")
         if self._progress:
             self._progress.update(step, None)  # the pace is that of this process
         about = RunDescription(self.recipe.stage, self.run.name[:12], self.run, self.recipe.params, step)
@@ -185,6 +202,8 @@ class Job:
         elif not self._checked:
             check_state(state())  # what cannot be saved is better known now than at the first Ctrl-C
         self._last, self._checked = step, True
+        if step == of:
+            self.runtime.interruption.doing = "finishing and publishing, as the last step is done"
         if asked:
             self._held.close()  # the last lines of what is shown and logged come before the last word
             self.runtime.interruption.leave_if_requested(

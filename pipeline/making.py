@@ -9,6 +9,7 @@ from prefline.data.configuration import Config
 from prefline.data.errors import ConfigError, StoreError
 from prefline.pipeline import locks
 from prefline.pipeline.checkpoints import Checkpoints
+from prefline.pipeline.drawing import short
 from prefline.pipeline.failpoints import reach
 from prefline.pipeline.filesystem import remove_file
 from prefline.pipeline.jobs import Job
@@ -23,11 +24,10 @@ from prefline.pipeline.verification import find_faults
 
 
 class Made(NamedTuple):
-    """The artifact that a recipe leads to, and what was known before it was made."""
+    """The artifact that a recipe leads to, and whether it was made before."""
 
     artifact: Artifact
     reused: bool
-    damage: str | None = None
 
 
 def make(
@@ -67,10 +67,12 @@ def make(
         for given in inputs.values():
             if isinstance(given, Artifact):
                 store.get_sound(given.id)
+        if earlier.damage:
+            runtime.tell(f"{runtime.label or stage.name}: {earlier.damage}; it is made again")
         artifact = _run(store, stage, Job(settings, inputs, recipe, run, checkpoints, runtime), name)
         reach("run.finished")
         checkpoints.erase()
-    return Made(artifact, reused=False, damage=earlier.damage)
+    return Made(artifact, reused=False)
 
 
 def _refuse_many_processes() -> None:
@@ -83,7 +85,7 @@ def _refuse_many_processes() -> None:
 def _run(store: Store, stage: Stage, job: Job, name: str | None) -> Artifact:
     with draft(store, job.recipe) as work:
         with job.begin(work.folder):  # what is shown and logged ends before publishing begins
-            outcome = stage.run(job)
+            outcome = job.call(stage.run)
         reach("draft.written")
         return work.publish(
             kind=stage.makes,
@@ -109,7 +111,7 @@ def _find_sound(store: Store, recipe: Recipe, name: str | None) -> _Earlier:
     _keep_young(store, found)
     faults = find_faults(found.path, expected_id=found.id)
     if faults:
-        return _Earlier(damage=f"{found.id} was damaged: {faults[0]}")
+        return _Earlier(damage=f"{short(found.id)} is damaged: {faults[0]}")
     if name is not None and store.names.readable().get(f"{found.manifest.kind}/{name}") != found.id:
         store.set_name(name, found.id)
     return _Earlier(found)

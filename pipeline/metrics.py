@@ -4,6 +4,7 @@ A run is worth more than its numbers, so nothing that a disk does here stops it.
 incomplete, once, and the run goes on.
 """
 
+import errno
 import json
 import math
 import os
@@ -18,6 +19,8 @@ from prefline.data.strict_json import parse_json
 from prefline.pipeline.filesystem import read_file
 from prefline.pipeline.publishing import utc_now
 
+_PASSING = (errno.ENOSPC, errno.EDQUOT)
+_MOST_OWED = 100_000  # records
 _RESERVED = ("step", "time")
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -27,8 +30,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 class MetricsFile:
     """A file of records that a run appends to. A run that resumes calls `rewind` before it logs anything.
 
-    After the first failure the file is left alone for good: what follows a torn line would be lost with it, and
-    `rewind` takes both away when the run resumes.
+    On a full disk records wait until there is room again. After any other failure the file is left alone for good:
+    what follows a torn line would be lost with it, and `rewind` takes both away when the run resumes.
     """
 
     def __init__(self, path: Path, tell: Callable[[str], None], clock: Callable[[], datetime] = utc_now) -> None:
@@ -36,6 +39,8 @@ class MetricsFile:
         self._tell = tell
         self._clock = clock
         self._descriptor: int | None = None
+        self._owed: list[bytes] = []  # what there was no room for
+        self._is_full = False
         self._given_up = False
 
     def log(self, step: int, values: Mapping[str, float | None]) -> None:
@@ -46,14 +51,32 @@ class MetricsFile:
         moment = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
         record = {"step": step, "time": moment, **{name: _finite(value) for name, value in values.items()}}
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        self._owed.append(line)
+        self._write_owed()
+
+    def _write_owed(self) -> None:
         if self._given_up:
             return
         try:
             if self._descriptor is None:
                 self._descriptor = _open_plain(self._path, _APPEND)
-            _write(self._descriptor, line)
+            whole = os.fstat(self._descriptor).st_size
+            try:
+                _write(self._descriptor, b"".join(self._owed))
+            except OSError:
+                os.ftruncate(self._descriptor, whole)  # takes no room, so that readers find whole lines only
+                raise
         except OSError as error:
-            self._give_up(error)
+            if error.errno not in _PASSING or len(self._owed) > _MOST_OWED:
+                self._give_up(error)
+            elif not self._is_full:
+                self._is_full = True
+                self._tell(f"metrics wait for room: {self._path}: {error.strerror}; the run goes on")
+            return
+        self._owed.clear()
+        if self._is_full:
+            self._is_full = False
+            self._tell(f"metrics are written again, none is missing: {self._path}")
 
     def rewind(self, step: int) -> None:
         """Forget what was logged after `step`, which is what a run that resumes from there will log again."""

@@ -23,6 +23,8 @@ _CLEAR = "\r\x1b[K"
 _MOST_OWED = 1 << 14  # characters
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN)
 
+_Seen = tuple[float, float | None, float | None, Mapping[str, float | None]]  # done, total, rate, values
+
 
 class Progress:
     """How far a stage has come, for whoever looks at `stream`. Nothing here raises or waits."""
@@ -44,8 +46,8 @@ class Progress:
         self._moves = _is_terminal(stream)
         self._rate = _Rate()
         self._owed = ""  # what is to be written as soon as somebody reads again
-        self._line = ""  # what there is to be seen now
-        self._shown = ""  # the last of these that was
+        self._seen: _Seen | None = None  # what there is to be seen now
+        self._shown: _Seen | None = None  # the last of these that was
         self._next = clock() + (0.0 if self._moves else _FIRST_LINE)
         self._distance = _SECOND_LINE
         self._closed = False
@@ -64,11 +66,10 @@ class Progress:
         if unit is not None and unit != self._unit:  # other work, at a pace of its own
             self._unit, self._rate = unit, _Rate()
         now = self._clock()
-        rate = self._rate.measure(now, done)
-        self._line = "  ".join(self._parts(done, total, rate, values or {}))
+        self._seen = (done, total, self._rate.measure(now, done), values or {})
         if self._moves and (now >= self._next or done == total):
             self._next = now + _REDRAW
-            self._draw()
+            self._write(_CLEAR + self._fitting())
         elif not self._moves and now >= self._next:
             self._next = now + self._distance
             self._distance = min(2 * self._distance, _LONGEST)
@@ -83,37 +84,40 @@ class Progress:
             self._write(lines, lasting=True)
 
     def close(self) -> None:
-        """Take the moving line away; elsewhere, write how far it came."""
+        """Leave a last line that says how far it came."""
         if self._closed:
             return
         self._closed = True
         if self._moves:
-            self._write(_CLEAR)
-        elif self._line != self._shown:
+            self._write(_CLEAR + (f"{self._fitting()}\n" if self._seen else ""))
+        elif self._seen != self._shown:
             self._write_line()
 
-    def _parts(
-        self, done: float, total: float | None, rate: float | None, values: Mapping[str, float | None]
-    ) -> list[str]:
+    def _parts(self) -> list[str]:
+        """Return what is to be seen, the most important first."""
+        if self._seen is None:
+            return []
+        done, total, rate, values = self._seen
         parts = [self._label, f"{done:,.0f} {self._unit}" if total is None else f"{done:,.0f}/{total:,.0f}"]
-        if rate is not None:
-            parts.append(f"{format_number(rate)} {self._unit}/s")
-            if rate and total is not None and done < total:
-                parts.append(f"{format_duration((total - done) / rate)} left")
-        return parts + [
-            f"{printable(name)} {format_number(value)}" for name, value in values.items() if value is not None
-        ]
-
-    def _draw(self) -> None:
-        self._write(_CLEAR + self._fitting())
+        if rate and total is not None and done < total:
+            parts.append(f"{format_duration((total - done) / rate)} left")
+        parts += [f"{printable(name)} {format_number(value)}" for name, value in values.items() if value is not None]
+        return parts if rate is None else [*parts, f"{format_number(rate)} {self._unit}/s"]
 
     def _fitting(self) -> str:
-        """Cut the line, one column short of the width: a terminal may go to the next line after the last."""
-        return cut(self._line, (self._width or _columns(self._stream)) - 1)
+        """Leave out whole parts, one column short of the width: a terminal may go to the next line after the last."""
+        columns = (self._width or _columns(self._stream)) - 1
+        line = ""
+        for part in self._parts():
+            longer = f"{line}  {part}" if line else part
+            if line and cut(longer, columns) != longer:
+                break
+            line = longer
+        return cut(line, columns)
 
     def _write_line(self) -> None:
-        self._shown = self._line
-        self._write(self._line + "\n")
+        self._shown = self._seen
+        self._write("  ".join(self._parts()) + "\n")
 
     def _write(self, text: str, *, lasting: bool = False) -> None:
         if self._stream is None:

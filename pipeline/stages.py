@@ -39,6 +39,8 @@ class SourceFile:
 
 
 Input = SourceFile | Artifact
+# What the verb of every stage has as options of its own.
+RESERVED = ("checkpoint_every", "device", "force", "keep_checkpoints", "name", "seed", "store", "track")
 _SEEDS = 2**53  # what any reader of JSON holds exactly
 FILE = "file"  # stands in the place of a kind where an input is a file outside the store
 
@@ -62,6 +64,12 @@ class Stage:
     makes: str  # the kind of its artifact
     takes: Mapping[str, str] = field(default_factory=dict)  # the kind of each input, by role
     seeded: bool = False  # whether chance plays a part, so that a seed belongs to the recipe
+
+    def __post_init__(self) -> None:
+        """Refuse names that would hide an option of the stage's verb."""
+        for name in (*self.takes, *self.params.model_fields):
+            if name in RESERVED or (name in self.takes and name in self.params.model_fields):
+                raise ValueError(f"the stage {self.name} cannot call an input or a setting {name!r}: it is taken")
 
     def recipe(self, settings: Config, inputs: Mapping[str, Input], seed: int | None) -> Recipe:
         """Return all that decides what is made, or refuse inputs that do not fit."""

@@ -45,6 +45,7 @@ from prefline.pipeline.verification import read_manifest, require_sound
 
 LAYOUT = 1
 _FOLDERS = ("objects", "keys", "refs", "tmp", "trash")
+OWN = {*_FOLDERS, ".gitignore", "store.json", "lock"}  # what an interrupted making leaves
 _ID = "sha256:"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHORTEST_PREFIX = 4
@@ -116,8 +117,7 @@ class Store:
         for folder in reversed((root, *root.parents)):
             if folder == root or not folder.exists():
                 make_folder(folder)
-        # What an interrupted creation left, or another process is making, is fine to go on with.
-        if {entry.name for entry in list_folder(root)} - {*_FOLDERS, ".gitignore", "store.json", "lock"}:
+        if {entry.name for entry in list_folder(root)} - OWN:
             raise StoreError(f"{root} holds other things and is not a store: give a new folder with --store")
         for name in _FOLDERS:
             make_folder(root / name)

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +29,30 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-class Printer:
-    """Prints results one by one while work goes on, which is worth more than the reader of its results."""
+@contextlib.contextmanager
+def results() -> Iterator[Callable[[str], None]]:
+    """Lend what prints results, one by one, while work goes on, which is worth more than the reader of its results.
 
-    def __init__(self) -> None:
-        """Begin with nothing lost."""
-        self._lost: str | None = None
+    What others print meanwhile, libraries for example, goes to stderr. What could not be printed is an error
+    at the end.
+    """
+    out, lost = sys.stdout, ["it is closed"] if sys.stdout is None else []
 
-    def print(self, line: str) -> None:
-        """Print a line at once. Where that fails, nothing is printed any more."""
+    def show(line: str) -> None:
         try:
-            if sys.stdout is None:  # closed by whoever called
-                self._lost = self._lost or "it is closed"
-            print(line, flush=True)
+            if not lost:
+                print(line, file=out, flush=True)
         except OSError as error:
-            self._lost = self._lost or str(error.strerror)
-            # What is still in the buffer would fail once more when Python exits.
-            sys.stdout = None
+            lost.append(str(error.strerror))
 
-    def close(self) -> None:
-        """Say at the end that not everything was printed."""
-        if self._lost is not None:
-            raise StoreError(f"stdout: {self._lost}: the work is done, but not every id was printed")
+    sys.stdout = sys.stderr
+    try:
+        yield show
+    finally:
+        # What is still in the buffer of a stream that failed would fail once more when Python exits.
+        sys.stdout = None if lost else out
+    if lost:
+        raise StoreError(f"stdout: {lost[0]}: the work is done, but not every id was printed")
 
 
 def describe_moved_names(before: Mapping[str, str], store: Store) -> list[str]:

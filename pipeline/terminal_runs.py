@@ -49,6 +49,4 @@ def describe_made(made: Made) -> str:
     """Say what has come of a part."""
     if made.reused:
         return f"reused {short(made.artifact.id)}"
-    seconds = made.artifact.manifest.run.get("elapsed_s")
-    damage = f"; {made.damage}" if made.damage else ""
-    return f"made {short(made.artifact.id)} in {seconds} s{damage}"
+    return f"made {short(made.artifact.id)} in {made.artifact.manifest.run.get('elapsed_s')} s"

@@ -10,6 +10,7 @@ from prefline.data.configuration import Config
 from prefline.data.errors import ConfigError, PreflineError
 from prefline.data.wording import did_you_mean, shorten
 from prefline.pipeline.catalogue import find_stage
+from prefline.pipeline.filesystem import list_folder
 from prefline.pipeline.pipeline_file import Entry, PipelineFile
 from prefline.pipeline.stages import FILE, Stage
 from prefline.pipeline.store import Artifact, Store
@@ -96,7 +97,8 @@ def _find_file(text: str, stages: Mapping[str, Stage], folder: Path) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # too long, nobody's home, with a NUL
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"expected a file, found {shorten(repr(text))}: {reason}") from None
-    raise ConfigError(f"expected a file, found {found}: {path}")
+    near = did_you_mean(path.name, [other.name for other in list_folder(path.parent)])
+    raise ConfigError(f"expected a file, found {found}: {path.absolute()}{near}")
 
 
 def _find_artifact(text: str, kind: str, stages: Mapping[str, Stage], store: Store | None) -> Source:

@@ -29,7 +29,8 @@ def test_a_verb_that_makes_something_prints_its_id_and_nothing_else_on_stdout(pr
     assert done.returncode == 0
     assert done.stdout.startswith("sha256:")
     assert len(done.stdout) == len("sha256:") + 64 + 1
-    assert done.stderr == f"2 comparisons from {labels}, ingested\n"
+    where = labels.parent / ".prefline"
+    assert done.stderr == f"a new store: {where}\n2 comparisons from {labels}, ingested\n"
     again = prefline("ingest", labels)
     assert again.stdout == done.stdout
     assert again.stderr == f"2 comparisons from {labels}, made before and reused\n"
@@ -96,7 +97,7 @@ def test_damage_ends_with_exit_code_1_and_names_the_file(prefline: Run, ids: tup
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "is damaged and was not used: comparisons.jsonl" in refused.stderr
     healed = prefline("ingest", tmp_path / "labels.jsonl")
-    assert "It was made again" in healed.stderr
+    assert "it is made again" in healed.stderr
     assert healed.stdout.strip() == ids[0]
     assert prefline("verify").returncode == 0
 
@@ -155,8 +156,8 @@ def test_mistakes_are_answered_with_what_to_do_and_never_a_traceback(
 def test_many_bad_rows_are_counted_and_the_first_ones_named(prefline: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{}\n" * 1234)
     done = prefline("ingest", "bad.jsonl")
-    assert done.stderr.splitlines()[0] == "prefline: bad.jsonl: 1,234 rows cannot be taken in, so no artifact was made"
-    assert done.stderr.splitlines()[5:7] == ["  line 5: 'prompt' is missing", "  and 1,229 more"]
+    assert done.stderr.splitlines()[1] == "prefline: bad.jsonl: 1,234 rows cannot be taken in, so no artifact was made"
+    assert done.stderr.splitlines()[6:8] == ["  line 5: 'prompt' is missing", "  and 1,229 more"]
     assert prefline("list").stdout == ""
 
 
@@ -319,7 +320,7 @@ def test_a_stop_by_a_signal_leaves_nothing_behind(labels: Path, tmp_path: Path) 
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (128 + number, "")
-        assert err == f"prefline: stopped by {number.name}; nothing half-made was published\n"
+        assert err.partition("\n")[2] == f"prefline: stopped by {number.name}; nothing half-made was published\n"
         assert list((tmp_path / ".prefline" / "tmp").iterdir()) == []
         assert list((tmp_path / ".prefline" / "objects").iterdir()) == []
 

@@ -29,7 +29,7 @@ class Training(Config):
             {"learning_rate": 1, "schedule": {"warmup_step": 3}},
             "unknown key 'schedule.warmup_step' (did you mean 'warmup_steps'?)",
         ),
-        ({"learning_rate": 1, "zzz": 1}, "unknown key 'zzz'"),
+        ({"learning_rate": 1, "zzz": 1}, "unknown key 'zzz': there are learning_rate, epochs, schedule"),
         (
             {"learning_rate": 1, "epochs": "many"},
             "epochs: Input should be a valid integer, unable to parse string as an integer, found 'many'",

@@ -69,7 +69,7 @@ def test_why_names_the_field_that_differs_all_the_way_back(
     why = explain_difference(store, chain["reward"].id, reward.id)
     assert why.verdict == "other recipe"
     assert why.recipe == (Difference("inputs.comparisons", chain["labels"].id, labels.id),)
-    assert why.inputs["comparisons"].recipe == (Difference("params.max_rejected", None, 3),)
+    assert why.inputs["comparisons"].recipe == (Difference("params.max_rejected", None, 3, "second"),)
     assert format_explanation(why).splitlines() == [
         f"{short(chain['reward'].id)} and {short(reward.id)}: other recipe",
         "  recipe:",

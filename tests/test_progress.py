@@ -60,7 +60,7 @@ def test_a_terminal_shows_one_line_with_pace_time_left_and_values(clock: Clock) 
     progress = Progress("train-reward", terminal, clock=clock)
     progress.update(100, 1000)
     advance(progress, clock, 20, 0.25, start=100)  # 4 steps a second; 880 are left, which takes 220 s
-    assert terminal.looks()[-1] == "train-reward  120/1,000  4 steps/s  4 min left  loss 0.693  accuracy 0.71"
+    assert terminal.looks()[-1] == "train-reward  120/1,000  4 min left  loss 0.693  accuracy 0.71  4 steps/s"
 
 
 def test_a_line_is_drawn_ten_times_a_second_at_most_and_at_the_last_step(clock: Clock) -> None:
@@ -82,7 +82,7 @@ def test_what_is_told_stays_above_the_line_which_is_gone_at_the_end(clock: Clock
     progress.close()
     progress.update(2, 3)
     progress.tell("the end")
-    assert terminal.getvalue() == f"{CLEAR}x  1/3{CLEAR}goes on after step 1\nx  1/3{CLEAR}the end\n"
+    assert terminal.getvalue() == f"{CLEAR}x  1/3{CLEAR}goes on after step 1\nx  1/3{CLEAR}x  1/3\nthe end\n"
 
 
 def test_what_a_terminal_would_obey_is_shown_as_its_code(clock: Clock) -> None:
@@ -99,7 +99,7 @@ def test_a_line_leaves_the_last_column_free_and_counts_wide_characters_twice(clo
     terminal = Terminal()
     progress = Progress("報酬モデル", terminal, clock=clock, width=12)
     progress.update(1, 10)
-    assert terminal.looks() == ["報酬モデル "]  # 5 wide ones and a blank: 11 columns of 12
+    assert terminal.looks() == ["報酬モデル"]  # 5 wide ones: 10 columns of 12, and no room for the numbers
     assert cut("e\u0301e\u0301", 2) == "e\u0301e\u0301"
     assert cut("報酬", 3) == "報"
 
@@ -110,7 +110,7 @@ def test_another_unit_is_counted_at_its_own_pace(clock: Clock) -> None:
     progress.update(0, 4096)
     clock.now += 2
     progress.update(512, 4096)
-    assert terminal.looks()[-1] == "copy  512/4,096  256 MiB/s  15 s left"
+    assert terminal.looks()[-1] == "copy  512/4,096  15 s left  256 MiB/s"
     clock.now += 2
     progress.update(600, None, unit="files")
     assert terminal.looks()[-1] == "copy  600 files"
@@ -121,12 +121,12 @@ def test_the_pace_is_that_of_the_recent_past_and_of_this_process(clock: Clock) -
     progress = Progress("x", terminal, clock=clock)
     progress.update(500, 1000)
     advance(progress, clock, 1, 1.0, start=500)
-    assert "  1 steps/s  " in terminal.looks()[-1]  # not 501
+    assert terminal.looks()[-1].endswith("  1 steps/s")  # not 501
     advance(progress, clock, 100, 0.1, start=501)  # 10 s of 10 steps/s, after 1 s of 1
     advance(progress, clock, 40, 1.0, start=601)  # 40 s of 1 step/s, 30 of which count
-    assert "  641/1,000  1 steps/s  6 min left" in terminal.looks()[-1]
+    assert "  641/1,000  6 min left" in terminal.looks()[-1]
     advance(progress, clock, 2, 100.0, start=641)  # slower than the window is long
-    assert "  0.01 steps/s  " in terminal.looks()[-1]
+    assert terminal.looks()[-1].endswith("  0.01 steps/s")
     clock.now += 1
     progress.update(0, 10)  # something new
     assert terminal.looks()[-1] == "x  0/10"
@@ -150,8 +150,8 @@ def test_a_file_gets_a_line_after_ten_seconds_then_ever_fewer_and_the_last_step(
     progress.tell("stopped")
     progress.close()
     lines = file.getvalue().splitlines()
-    assert lines[0] == "x  10/2,000  1 steps/s  33 min left"
-    assert lines[-2:] == ["stopped", "x  1,200/2,000  1 steps/s  13 min left"]
+    assert lines[0] == "x  10/2,000  33 min left  1 steps/s"
+    assert lines[-2:] == ["stopped", "x  1,200/2,000  13 min left  1 steps/s"]
     assert "\x1b" not in file.getvalue()
 
 
@@ -279,12 +279,12 @@ def test_a_line_fits_the_terminal_also_after_it_was_made_narrower(clock: Clock, 
     ours, stream = terminal
     progress = Progress("train-reward", stream, clock=clock)
     progress.update(120, 1000, {"loss": 0.6931, "accuracy": 0.71})
-    assert os.read(ours, 1000).decode() == f"{CLEAR}train-reward  120/1,000  loss"
+    assert os.read(ours, 1000).decode() == f"{CLEAR}train-reward  120/1,000"
     fcntl.ioctl(stream.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 24, 10, 0, 0))
     progress.tell("kept")
     assert os.read(ours, 1000).decode() == f"{CLEAR}kept\ntrain-rew"
     progress.close()
-    assert os.read(ours, 1000).decode() == CLEAR
+    assert os.read(ours, 1000).decode() == f"{CLEAR}train-rew\n"
 
 
 def test_a_terminal_that_hangs_up_stops_nothing(clock: Clock, terminal: tuple[int, TextIO]) -> None:

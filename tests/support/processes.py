@@ -45,9 +45,10 @@ _parent: list[Connection] = []  # what a child talks to
 
 @contextlib.contextmanager
 def child(work: Callable[..., object], *args: Any, failpoint: str = "") -> Iterator[tuple[BaseProcess, Connection]]:
-    """Call a function of a test file in a process of its own, and lend it when it has begun: earlier kills show nothing.
+    """Call a function of a test file in a process of its own, and lend it when it has begun.
 
-    It has to say whatever it passes to `report`, and then what was returned.
+    Earlier, a kill would only hit the start of Python. The process has to say whatever it passes to `report`, and then
+    what was returned.
     """
     ours, theirs = cast("tuple[Connection, Connection]", FORKSERVER.Pipe())
     # pytest does not put test files where a child could import them, so they are run there.
@@ -239,6 +240,7 @@ def be_command(
     """Be the command line, in a child."""
     import toy
 
+    from prefline.pipeline import interruption
     from prefline.pipeline.cli import main
 
     streams.mkdir(parents=True, exist_ok=True)
@@ -255,6 +257,7 @@ def be_command(
     )
     for name in [name for name in os.environ if name.startswith("PREFLINE_") and name != "PREFLINE_FAILPOINT"]:
         del os.environ[name]
+    interruption._ECHO = 0.0  # no tool sends these signals twice
     toy.list_stages()
     sys.argv = ["prefline", *map(str, words)]
     if gate:
