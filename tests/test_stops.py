@@ -469,7 +469,8 @@ def test_a_loss_that_is_not_finite_is_never_saved_and_the_run_ends_there_every_t
 def test_a_stage_that_raises_leaves_its_checkpoints_and_nothing_else(walk: Pipeline, root: Path) -> None:
     said = run_command([*walk.words(root), "--set", "stages.walk.params.stumble=7"], root.with_name("said"))
     assert (said.code, said.ids) == (1, walk.ids[:1])
-    assert said.err.endswith("LookupError: there is a stone\n")
+    came = "raised by the stage walk (toy-walk) after step 6; the state after step 4 is kept"
+    assert said.err.endswith(f"LookupError: there is a stone\n{came}\n")
     assert list(Store.open(root).ids()) == walk.ids[:1]
     expect_nothing_half(root)
     assert [path.name for path in root.glob("runs/*/checkpoints/*")] == [f"{4:012d}"]
@@ -565,12 +566,13 @@ def fill_the_disk_at_the_sixth_line() -> None:
     metrics._write = write_until_full
 
 
-def test_metrics_that_a_disk_has_no_room_for_are_told_of_once_and_are_whole_after_a_resume(
+def test_metrics_that_a_disk_has_no_room_for_wait_for_it_and_are_whole_after_a_resume_too(
     walk: Pipeline, root: Path, tmp_path: Path
 ) -> None:
     said = walk.run(root, prepare=fill_the_disk_at_the_sixth_line)
     assert (said.code, said.ids) == (0, walk.ids)
-    assert said.err.count("metrics are not written any more: ") == said.err.count(os.strerror(errno.ENOSPC)) == 1
+    assert said.err.count("metrics wait for room: ") == said.err.count(os.strerror(errno.ENOSPC)) == 1
+    assert said.err.count("metrics are written again, none is missing: ") == 1
     other = tmp_path / "other"
     killed = walk.run(other, prepare=fill_the_disk_at_the_sixth_line, failpoint="step.finished:7")
     assert killed.code == -signal.SIGKILL
