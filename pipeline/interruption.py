@@ -26,11 +26,12 @@ class Interruption:
         self.doing = ""  # what a first signal lets be done
         self._watching = False
         self._stepwise = False
+        self._mask: set[int] = set()
 
     def watch(self) -> None:
         """Take over the signals that mean "stop"."""
         self._watching = True
-        os.register_at_fork(after_in_child=self._step_back)
+        os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._step_back)
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
                 signal.signal(number, self._arrive)
@@ -61,6 +62,13 @@ class Interruption:
             _say(f"stopped by {self.requested.name} {said}")
             sys.exit(128 + self.requested)
 
+    def _hold(self) -> None:
+        """Let signals wait while a child is forked: one for the child would find our handlers there."""
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def _release(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
     def _step_back(self) -> None:
         """Let a forked child (a worker that loads data, say) have signals of its own.
 
@@ -73,6 +81,7 @@ class Interruption:
             for number in SIGNALS:
                 if signal.getsignal(number) == self._arrive:
                     signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+        self._release()
 
     def _arrive(self, number: int, _: object) -> None:
         if self._stepwise:

@@ -158,8 +158,8 @@ class Job:
         self._metrics = MetricsFile(self.run / METRICS, self.tell)
         self._held.callback(self._metrics.close)
         self._metrics.rewind(step)
-        self.tell(f"{self.label}: the numbers of each step are in {self.run / METRICS}")
         if self._progress:
+            self._progress.tell(f"{self.label}: the numbers of each step are in {self.run / METRICS}")
             self._progress.update(step, None)  # the pace is that of this process
         about = RunDescription(self.recipe.stage, self.run.name[:12], self.run, self.recipe.params, step)
         for name in self.runtime.trackers:

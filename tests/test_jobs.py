@@ -341,3 +341,56 @@ def test_a_look_at_a_lock_disturbs_no_other_look(store: Store) -> None:
     with locks.shared(store.lock):
         assert not locks.is_held(store.lock)
     assert not locks.is_held(store.root / "nothing")
+
+
+WORKERS = """
+import multiprocessing, os, signal, sys, time
+from pathlib import Path
+from prefline.data.configuration import Config
+from prefline.pipeline import Outcome, Runtime, Stage, Store, make
+from prefline.pipeline.interruption import PROCESS
+
+fork = multiprocessing.get_context("fork")
+
+def run(job):
+    saved = job.resume()
+    with fork.Pool(2) as pool:  # which ends its workers by SIGTERM
+        pool.map(abs, [1, 2])
+    for step in range(saved.step if saved else 0, 5):
+        worker = fork.Process(target=time.sleep, args=(60,))
+        worker.start()
+        if step == 2 and sys.argv[2] == "stop":
+            os.killpg(0, signal.SIGINT)  # as Ctrl-C does
+            time.sleep(0.2)
+            assert worker.is_alive()
+        worker.terminate()
+        worker.join()
+        assert worker.exitcode == -signal.SIGTERM
+        job.finish_step(step + 1, of=5, values={}, state=dict)
+    (job.folder / "a.txt").write_text("done")
+    return Outcome(data={})
+
+PROCESS.watch()
+stage = Stage("work", 1, Config, run, makes="answer")
+made = make(Store.create(sys.argv[1]), stage, params={}, inputs={}, runtime=Runtime(interruption=PROCESS))
+print(made.artifact.manifest.run.get("resumed", [{}])[0].get("from_step"))
+"""
+
+
+def test_workers_are_ended_by_their_parent_and_ctrl_c_stops_the_run_and_not_them(tmp_path: Path) -> None:
+    stopped, finished = (
+        subprocess.run(
+            [sys.executable, "-c", WORKERS, tmp_path / "store", how],
+            start_new_session=True,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        for how in ("stop", "go on")
+    )
+    assert stopped.returncode == 130, stopped.stderr
+    assert stopped.stderr.startswith(
+        "prefline: SIGINT: finishing this step and saving it; once more to leave at once\n"
+    )
+    assert "prefline: stopped by SIGINT after step 3 of work, which is saved" in stopped.stderr
+    assert (finished.returncode, finished.stdout) == (0, "3\n"), finished.stderr
