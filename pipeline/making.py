@@ -55,18 +55,20 @@ def make(
     if earlier.artifact:
         return Made(earlier.artifact, reused=True)
     _refuse_many_processes()
+    artifacts = [given.id for given in inputs.values() if isinstance(given, Artifact)]
+    for artifact_id in artifacts:
+        store.get(artifact_id)  # before a wait that may be long; every byte is looked at after it
     says = f"{runtime.label or stage.name}: another process is making this very artifact; waiting for it"
     # A wait may take days, in which gc must leave the inputs alone.
-    with store.staging(recipe.artifact_inputs), claim(store, recipe.key, lambda: runtime.tell(says)) as run:
+    with store.staging(artifacts), claim(store, recipe.key, lambda: runtime.tell(says)) as run:
         checkpoints = Checkpoints(run, recipe, keep=runtime.keep_checkpoints)
         if force:
             _forget(store, recipe)
             checkpoints.erase()
         elif (earlier := _find_sound(store, recipe, name)).artifact:  # somebody was quicker
             return Made(earlier.artifact, reused=True)
-        for given in inputs.values():
-            if isinstance(given, Artifact):
-                store.get_sound(given.id)
+        for artifact_id in artifacts:
+            store.get_sound(artifact_id)
         if earlier.damage:
             runtime.tell(f"{runtime.label or stage.name}: {earlier.damage}; it is made again")
         artifact = _run(store, stage, Job(settings, inputs, recipe, run, checkpoints, runtime), name)

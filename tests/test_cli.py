@@ -337,3 +337,10 @@ def test_texts_of_strangers_cannot_command_a_terminal(prefline: Run, labels: Pat
 
 def test_the_version_is_the_one_that_is_installed(prefline: Run) -> None:
     assert prefline("--version").stdout == f"{metadata.version('prefline')}\n"
+
+
+def test_the_command_that_is_installed_is_the_same_one(tmp_path: Path) -> None:
+    script = next(entry for entry in metadata.entry_points(group="console_scripts") if entry.name == "prefline")
+    code = f"import sys; from {script.module} import {script.attr}; sys.argv[0] = 'prefline'; {script.attr}()"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{metadata.version('prefline')}\n"
