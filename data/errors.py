@@ -3,7 +3,7 @@
 PreflineError               caught by the command line: one line on stderr, exit code 1
 ├── DataError               a file or a row that is not what it should be
 ├── ConfigError             a setting that is unknown, of the wrong type or out of range
-├── StageError              a stage that cannot go on: its numbers are no longer finite
+├── StageError              a stage that cannot go on: its numbers are not finite, its disk is full
 ├── StoreError              the store as a whole: absent, not ours, full, read-only
 └── ArtifactError
     ├── UnknownArtifactError    no artifact of that id or name

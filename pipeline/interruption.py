@@ -80,7 +80,8 @@ class Interruption:
             self._watching = self._stepwise = False
             for number in SIGNALS:
                 if signal.getsignal(number) == self._arrive:
-                    signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+                    # Not SIG_IGN, which a program that the child becomes would inherit.
+                    signal.signal(number, _pass_over if number == signal.SIGINT else signal.SIG_DFL)
         self._release()
 
     def _arrive(self, number: int, _: object) -> None:
@@ -107,6 +108,10 @@ class Interruption:
                 elif time.monotonic() - asked_at > _ECHO:
                     _say(f"left at once at a second {name}; what was saved before is whole")
                     os._exit(128 + numbers[0])
+
+
+def _pass_over(_number: int, _frame: object) -> None:
+    """Do nothing."""
 
 
 PROCESS = Interruption()  # signals belong to the process, and so does what they ask

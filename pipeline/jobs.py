@@ -86,6 +86,9 @@ class Job:
             saved = self.checkpoints.steps()
             came = f" after step {self._last:,}" if self._last else ""
             kept = f"; the state after step {saved[-1]:,} is kept" if saved else ""
+            if isinstance(error, OSError):  # a disk that is full, a file that is not there
+                place = f"{error.filename}: " if error.filename else ""
+                raise StageError(f"{self.label}: {place}{error.strerror or error}{came}{kept}") from error
             error.add_note(f"raised by the stage {self.label} ({self.recipe.stage}){came}{kept}")
             raise
         if not isinstance(outcome, Outcome):

@@ -62,13 +62,13 @@ def make(
     # A wait may take days, in which gc must leave the inputs alone.
     with store.staging(artifacts), claim(store, recipe.key, lambda: runtime.tell(says)) as run:
         checkpoints = Checkpoints(run, recipe, keep=runtime.keep_checkpoints)
-        if force:
-            _forget(store, recipe)
-            checkpoints.erase()
-        elif (earlier := _find_sound(store, recipe, name)).artifact:  # somebody was quicker
+        if not force and (earlier := _find_sound(store, recipe, name)).artifact:  # somebody was quicker
             return Made(earlier.artifact, reused=True)
         for artifact_id in artifacts:
             store.get_sound(artifact_id)
+        if force:
+            _forget(store, recipe)
+            checkpoints.erase()
         if earlier.damage:
             runtime.tell(f"{runtime.label or stage.name}: {earlier.damage}; it is made again")
         artifact = _run(store, stage, Job(settings, inputs, recipe, run, checkpoints, runtime), name)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from prefline.data.errors import DataError
 from prefline.data.strict_json import parse_json
+from prefline.data.wording import count
 from prefline.pipeline.filesystem import read_file
 from prefline.pipeline.publishing import utc_now
 
@@ -48,6 +49,8 @@ class MetricsFile:
         for name in _RESERVED:
             if name in values:
                 raise ValueError(f"{name!r} is the name of a column that every record has: choose another")
+        if self._given_up:
+            return
         moment = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
         record = {"step": step, "time": moment, **{name: _finite(value) for name, value in values.items()}}
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
@@ -92,6 +95,8 @@ class MetricsFile:
 
     def sync(self) -> None:
         """Wait until the disk has all records: no resume from a checkpoint writes again what came before it."""
+        if self._owed:
+            self._write_owed()
         if self._descriptor is None:
             return
         try:
@@ -101,6 +106,12 @@ class MetricsFile:
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._owed:
+            self._write_owed()
+        if self._owed:
+            self._tell(
+                f"metrics: {count(len(self._owed), 'record has', 'records have')} not been written: {self._path}"
+            )
         self._close()
 
     def _close(self) -> None:
@@ -116,6 +127,7 @@ class MetricsFile:
         if self._given_up:
             return
         self._given_up = True
+        self._owed.clear()
         reason = error.strerror or str(error)
         self._tell(f"metrics are not written any more: {self._path}: {reason}; the run goes on")
         self._close()

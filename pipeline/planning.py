@@ -102,6 +102,8 @@ class Planner:
         unknown = {f"inputs.{role}" for role in part.sources if role not in decision.inputs}
         differences = tuple(found for found in nearest.differences if found.field not in unknown)
         if not differences and not decision.reason:
+            if self._store.has(nearest.id):
+                return replace(decision, reason=f"the record that it led to {short(nearest.id)} is damaged")
             gone = f"was made before, but {short(nearest.id)} is not in the store any more"
             back = f": `prefline gc --restore {short(nearest.id)}`" if nearest.id in self._store.trashed() else ""
             return replace(decision, reason=gone + back)

@@ -21,6 +21,7 @@ _FIRST_LINE, _SECOND_LINE, _LONGEST = 10.0, 30.0, 600.0  # seconds between plain
 _WINDOW, _SAMPLE = 30.0, 0.5  # seconds that the rate looks back, and between what it remembers
 _CLEAR = "\r\x1b[K"
 _MOST_OWED = 1 << 14  # characters
+_PIECE = 512  # characters, of at most 4 bytes each: what a pipe with any room takes without waiting
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN)
 
 _Seen = tuple[float, float | None, float | None, Mapping[str, float | None]]  # done, total, rate, values
@@ -122,10 +123,18 @@ class Progress:
     def _write(self, text: str, *, lasting: bool = False) -> None:
         if self._stream is None:
             return
-        if not _has_room(self._stream):
-            self._owed = (self._owed + text)[:_MOST_OWED] if lasting else self._owed
+        text, lasts = self._owed + text, lasting or bool(self._owed)
+        self._owed = ""
+        while text and self._stream is not None:
+            if not _has_room(self._stream):
+                self._owed = text[:_MOST_OWED] if lasts else ""
+                return
+            self._write_piece(text[:_PIECE])
+            text = text[_PIECE:]
+
+    def _write_piece(self, text: str) -> None:
+        if self._stream is None:
             return
-        text, self._owed = self._owed + text, ""
         try:
             try:
                 self._stream.write(text)

@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefline.pipeline.canonical import canonical_json
 
@@ -54,13 +54,16 @@ class Randomness:
         import torch
 
         device, seed = torch.device(device), self.derive(purpose, step)
-        if device.type != "cuda":
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too, for good
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too, for good
+            if device.type == "cpu":
                 yield
-            return
-        number = torch.cuda.current_device() if device.index is None else device.index
-        with torch.random.fork_rng(devices=[number]):
-            torch.default_generator.manual_seed(seed)
-            torch.cuda.default_generators[number].manual_seed(seed)
-            yield
+                return
+            own: Any = torch.get_device_module(device)
+            with own.device(device) if device.index is not None else contextlib.nullcontext():
+                before = own.get_rng_state()
+                own.manual_seed(seed)
+                try:
+                    yield
+                finally:
+                    own.set_rng_state(before)

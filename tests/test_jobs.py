@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from pydantic import Field, field_validator
 
 from prefline.data.configuration import Config
-from prefline.data.errors import ConfigError, StageError
-from prefline.pipeline import FILE, Job, Outcome, Runtime, SourceFile, Stage, Store, locks, make
+from prefline.data.errors import ConfigError, DamagedArtifactError, StageError
+from prefline.pipeline import FILE, INGEST, Job, Outcome, Runtime, SourceFile, Stage, Store, locks, make
 from prefline.pipeline.durations import format_duration, parse_duration, parse_interval
 from prefline.pipeline.environment import compare_environments, describe_environment
 from prefline.pipeline.metrics import read_metrics
 from prefline.pipeline.randomness import Randomness
 from prefline.pipeline.runs import METRICS, run_folder
+from prefline.pipeline.stages import RESERVED
 
 # --- chance ---
 
@@ -394,3 +395,62 @@ def test_workers_are_ended_by_their_parent_and_ctrl_c_stops_the_run_and_not_them
     )
     assert "prefline: stopped by SIGINT after step 3 of work, which is saved" in stopped.stderr
     assert (finished.returncode, finished.stdout) == (0, "3\n"), finished.stderr
+
+
+# --- what goes wrong beside the stage ---
+
+
+def test_a_disk_that_is_full_for_a_stage_is_said_of_the_stage(store: Store) -> None:
+    def work(job: Job) -> None:
+        job.finish_step(1, values={}, state=dict)
+        with open("/dev/full", "wb", buffering=0) as full:
+            full.write(b"x")
+
+    expected = "ask: No space left on device after step 1; the state after step 1 is kept"
+    with pytest.raises(StageError, match=expected):
+        steps(store, work, runtime=Runtime(checkpoint_every=1))
+
+
+def test_a_stage_returns_an_outcome(store: Store) -> None:
+    stage = Stage("forget", 1, Config, lambda _: None, makes="answer")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="the stage forget must return an Outcome, and returned None"):
+        make(store, stage, params={}, inputs={})
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_a_stage_calls_nothing_as_an_option_of_every_verb_is_called(name: str) -> None:
+    with pytest.raises(ValueError, match=f"the stage hide cannot call an input or a setting '{name}'"):
+        Stage("hide", 1, Config, lambda _: Outcome(data={}), makes="answer", takes={name: FILE})
+
+
+def test_a_forced_run_whose_input_is_damaged_drops_nothing(store: Store, labels: Path) -> None:
+    source = make(store, INGEST, params={}, inputs={"source": SourceFile.read(labels)}).artifact
+    stops = [2]
+
+    def run(job: Job) -> Outcome:
+        saved = job.resume()
+        for step in range(saved.step if saved else 0, 3):
+            job.finish_step(step + 1, values={}, state=dict)
+            if step + 1 in stops:
+                raise KeyboardInterrupt
+        (job.folder / "a.txt").write_text("done")
+        return Outcome(data={})
+
+    stage = Stage("walk", 1, Config, run, makes="answer", takes={"source": "comparisons"})
+    given = {"params": {}, "inputs": {"source": source}, "runtime": Runtime(checkpoint_every=1)}
+    with pytest.raises(KeyboardInterrupt):
+        make(store, stage, **given)
+    path = source.path / "comparisons.jsonl"
+    whole = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DamagedArtifactError):
+        make(store, stage, force=True, **given)
+    path.write_bytes(whole)
+    stops.clear()
+    made = make(store, stage, **given).artifact
+    assert [resumption["from_step"] for resumption in made.manifest.run["resumed"]] == [2]
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DamagedArtifactError):
+        make(store, stage, force=True, **given)
+    assert make(store, stage, **given).reused

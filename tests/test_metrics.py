@@ -307,3 +307,20 @@ def test_a_reader_leaves_a_torn_last_line_out_and_refuses_any_other(path: Path) 
     path.write_text(f"{record}\nnothing\n{record}\n")
     with pytest.raises(DataError, match=r"metrics\.jsonl, line 2: expected a JSON object"):
         read_metrics(path)
+
+
+def test_what_waits_for_room_is_written_before_a_checkpoint_or_is_said_at_the_end(
+    path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = open_at_noon(path, told)
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics, "os", Refusing("write", 0))
+        file.log(1, {"loss": 1.0})
+    file.sync()
+    assert steps(path) == [1]
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics, "os", Refusing("write", 0))
+        file.log(2, {"loss": 1.0})
+        file.close()
+    assert told[-1] == f"metrics: 1 record has not been written: {path}"
+    assert steps(path) == [1]

@@ -393,6 +393,14 @@ def test_what_is_gone_is_said_with_the_way_to_bring_it_back(folder: Path, store:
     assert whys(store, parts)["numbers"] == gone
 
 
+def test_a_record_that_is_damaged_is_not_taken_for_an_artifact_that_is_gone(folder: Path, store: Store) -> None:
+    parts = parts_of(folder, store, {"numbers": NUMBERS})
+    made = pretend(store, Planner(store).plan(parts)[0])
+    record = store.record_of(made.manifest.key)
+    record.write_bytes(record.read_bytes().replace(b'"kind": "toy-numbers"', b'"kind": "toy-nombers"'))
+    assert whys(store, parts)["numbers"] == f"make: the record that it led to {made.id[7:19]} is damaged"
+
+
 def test_what_another_process_is_making_is_not_called_interrupted(folder: Path, store: Store) -> None:
     parts = parts_of(folder, store, {"walk": {"stage": "toy-walk"}})
     recipe = Planner(store).plan(parts)[0].recipe

@@ -350,3 +350,15 @@ def test_no_numbers_are_too_odd_to_be_shown(updates: list[tuple[float, float, fl
         clock.now += passed
         progress.update(done, total, {"value": value})
     progress.close()
+
+
+def test_a_pager_that_reads_a_page_and_stops_delays_nothing(clock: Clock) -> None:
+    reader, writer = os.pipe()
+    with open(writer, "w", buffering=1) as stream:
+        progress = Progress("x", stream, clock=clock)
+        for _ in range(200):
+            progress.tell("y" * 1000)  # more than any pipe holds
+        assert len(os.read(reader, 4096)) == 4096
+        progress.tell("z")
+        progress.close()
+    os.close(reader)
