@@ -39,6 +39,26 @@ def complete_artifact(ctx: typer.Context, incomplete: str) -> list[str]:
     return complete_name(ctx, incomplete) + [digits for digits in ids if digits.startswith(incomplete)]
 
 
+def complete_part(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the stages of the pipeline file that stands on the line."""
+    from prefline.pipeline.pipeline_file import load_pipeline
+
+    # While an option still wants its value, what stands before it has not been given to the arguments.
+    files = [ctx.params.get("file"), ctx.params.get("first"), *ctx.args]
+    try:
+        names = load_pipeline(Path(next(filter(None, files), ""))).stages
+    except (PreflineError, OSError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_tracker(incomplete: str) -> list[str]:
+    """Offer the trackers that there are, installed or not."""
+    from prefline.pipeline.trackers import TRACKERS
+
+    return [name for name in TRACKERS if name.startswith(incomplete)]
+
+
 StoreOption = Annotated[
     Path,
     typer.Option("--store", metavar="FOLDER", envvar="PREFLINE_STORE", help="Where artifacts are kept."),
@@ -74,7 +94,12 @@ KeepCheckpointsOption = Annotated[
 ]
 TrackOption = Annotated[
     list[str] | None,
-    typer.Option("--track", metavar="TRACKER", help="Log to tensorboard, wandb or trackio too; may be repeated."),
+    typer.Option(
+        "--track",
+        metavar="TRACKER",
+        help="Log to tensorboard, wandb or trackio too; may be repeated.",
+        autocompletion=complete_tracker,
+    ),
 ]
 
 

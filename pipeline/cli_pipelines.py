@@ -18,6 +18,7 @@ from prefline.pipeline.cli_options import (
     StoreOption,
     TrackOption,
     build_runtime,
+    complete_part,
     create_store,
 )
 
@@ -30,10 +31,12 @@ FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", show_default=False, readable=False, help="A pipeline file (YAML).")
 ]
 OnlyOption = Annotated[
-    list[str] | None, typer.Option("--only", metavar="STAGE", help="Just this stage; may be repeated.")
+    list[str] | None,
+    typer.Option("--only", metavar="STAGE", help="Just this stage; may be repeated.", autocompletion=complete_part),
 ]
 FromOption = Annotated[
-    str | None, typer.Option("--from", metavar="STAGE", help="This stage and all that depend on it.")
+    str | None,
+    typer.Option("--from", metavar="STAGE", help="This stage and all that depend on it.", autocompletion=complete_part),
 ]
 
 

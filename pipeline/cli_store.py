@@ -14,8 +14,14 @@ from prefline.pipeline.cli_options import (
     StoreOption,
     complete_artifact,
     complete_name,
+    complete_part,
 )
 from prefline.pipeline.cli_pipelines import explain_stage
+
+
+def _complete_second(ctx: typer.Context, incomplete: str) -> list[str]:
+    return complete_part(ctx, incomplete) or complete_artifact(ctx, incomplete)
+
 
 FirstArgument = Annotated[
     str,
@@ -31,7 +37,7 @@ SecondArgument = Annotated[
     typer.Argument(
         metavar="ARTIFACT|STAGE",
         help="Another artifact, or a stage of the file.",
-        autocompletion=complete_artifact,
+        autocompletion=_complete_second,
         show_default=False,
     ),
 ]

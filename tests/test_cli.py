@@ -204,7 +204,7 @@ def test_no_verb_of_the_store_and_no_mistake_imports_torch(
     assert done.stderr.splitlines()[-1] == f"[] {pydantic}"
 
 
-def test_a_shell_is_told_the_verbs_and_the_names(prefline: Run, ids: tuple[str, str]) -> None:
+def test_a_shell_is_told_the_verbs_and_the_names(prefline: Run, ids: tuple[str, str], tmp_path: Path) -> None:
     def complete(line: str) -> list[str]:
         env = {"_PREFLINE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
         return prefline(env=env).stdout.split()
@@ -216,6 +216,15 @@ def test_a_shell_is_told_the_verbs_and_the_names(prefline: Run, ids: tuple[str, 
     assert complete(f"prefline show {digits[:5]}") == [digits]
     assert complete("prefline unname reh") == ["rehearsal"]
     assert complete("prefline show --store nowhere mi") == []
+    (tmp_path / "p.yaml").write_text(
+        "schema: prefline.pipeline/1\nstages: {labels: {stage: ingest, inputs: {source: labels.jsonl}}}\n"
+    )
+    assert complete("prefline run p.yaml --only la") == ["labels"]
+    assert complete("prefline plan p.yaml --from la") == ["labels"]
+    assert complete("prefline why p.yaml la") == ["labels"]
+    assert complete("prefline why mine reh") == ["rehearsal"]
+    assert complete("prefline run nothing.yaml --only la") == []
+    assert complete("prefline run p.yaml --track t") == ["tensorboard", "trackio"]
     for shell in ("bash", "zsh", "fish"):
         assert "_PREFLINE_COMPLETE=complete_" in prefline(env={"_PREFLINE_COMPLETE": f"source_{shell}"}).stdout
 
