@@ -19,9 +19,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from list_store import LINEAR, MOST_SECONDS, build_store, fit_growth, label
+from list_store import MOST_SECONDS, build_store, describe, judge_growth, label
 from startup import HEAVY, find_heavy_imports
-from timing import Times, clean_environment, describe_verdict, prefline_command, print_machine, ratio, take_turns
+from timing import Times, clean_environment, describe_verdict, prefline_command, print_machine, take_turns
 
 from prefline.pipeline import Manifest, Recipe, Store
 from prefline.pipeline.lineage import compare
@@ -58,7 +58,11 @@ def main() -> None:
             options.repeats,
         )
         heavy = find_heavy_imports(list_words(stores[sizes[-1]], file))
-    print(format_table(("ARTIFACTS", COMMAND, PLAN, NAIVE, "PLAN TO NAIVE"), describe(times, sizes)))
+    print(
+        format_table(
+            ("ARTIFACTS", COMMAND, PLAN, NAIVE, "PLAN TO NAIVE"), describe(times, sizes, (COMMAND, PLAN, NAIVE))
+        )
+    )
     print(format_table(("BAR", "MEASURED", ""), judge(times, sizes, heavy)), end="")
 
 
@@ -165,21 +169,6 @@ def check(store: Store, file: Path, stages: int) -> None:
     assert {store.get(nearest).manifest.recipe.stage for nearest in found} == {"ingest"}
 
 
-def describe(times: Times, sizes: list[int]) -> list[tuple[str, ...]]:
-    """A row for each size, and one for the growth."""
-    rows = [
-        (
-            f"{size:,}",
-            *(f"{statistics.median(times[label(what, size)]):.3f} s" for what in (COMMAND, PLAN, NAIVE)),
-            f"{ratio(times[label(PLAN, size)], times[label(NAIVE, size)]):.2f}x",
-        )
-        for size in sizes
-    ]
-    if len(sizes) > 1:
-        rows.append(("exponent", *(f"{fit_growth(times, what, sizes):.2f}" for what in (COMMAND, PLAN, NAIVE)), ""))
-    return rows
-
-
 def judge(times: Times, sizes: list[int], heavy: str) -> list[tuple[str, str, str]]:
     """Hold the measurements to the bars."""
     largest = statistics.median(times[label(COMMAND, sizes[-1])])
@@ -188,11 +177,7 @@ def judge(times: Times, sizes: list[int], heavy: str) -> list[tuple[str, str, st
         (bar, f"{largest:.3f} s", describe_verdict(largest < MOST_SECONDS)),
         (f"{COMMAND} imports none of {', '.join(HEAVY)}", heavy, describe_verdict(heavy == "none")),
     ]
-    if len(sizes) > 1:
-        growth = fit_growth(times, PLAN, sizes)
-        bar = f"{PLAN} grows linearly or better (exponent up to {LINEAR}, for noise)"
-        rows.append((bar, f"{growth:.2f}", describe_verdict(growth <= LINEAR)))
-    return rows
+    return rows + judge_growth(times, PLAN, sizes)
 
 
 if __name__ == "__main__":

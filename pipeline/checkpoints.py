@@ -26,7 +26,7 @@ from prefline.pipeline.manifest import Manifest, Recipe
 from prefline.pipeline.publishing import publishable_files, seal
 from prefline.pipeline.runs import CHECKPOINTS, WRITING
 from prefline.pipeline.state import read_state, write_state
-from prefline.pipeline.verification import find_faults, read_manifest
+from prefline.pipeline.verification import Unreadable, find_faults, read_manifest
 
 KIND = "checkpoint"
 
@@ -107,7 +107,7 @@ class Checkpoints:
     def _read(self, path: Path, step: int) -> Checkpoint:
         faults = find_faults(path)
         for fault in faults:
-            if fault.problem.startswith("cannot be read"):
+            if isinstance(fault, Unreadable):
                 # It may be sound: the disk, or a right that is missing, is to blame.
                 problem = fault.problem.removeprefix("cannot be read: ")
                 raise StoreError(f"{problem}. To go on from an earlier checkpoint, remove {path}")

@@ -122,20 +122,19 @@ def build_runtime(
     """Gather how a stage is to be run for a person at a terminal."""
     import sys
 
-    from prefline.pipeline.devices import check_device, choose_device
+    from prefline.pipeline.devices import choose_device
     from prefline.pipeline.durations import parse_interval
     from prefline.pipeline.interruption import PROCESS
     from prefline.pipeline.progress import Progress
     from prefline.pipeline.runtime import Runtime
     from prefline.pipeline.terminal import say
 
-    check_device(device)
+    if device not in ("auto", "cpu"):
+        choose_device(device)  # which imports torch, but hours may pass until a stage asks for it
     try:
         interval = parse_interval(checkpoint_every)
     except ConfigError as error:
         raise typer.BadParameter(str(error), param_hint="--checkpoint-every") from None
-    if device not in ("auto", "cpu"):
-        choose_device(device)  # which imports torch, but hours may pass until a stage asks for it
     return Runtime(
         device=device,
         checkpoint_every=interval,

@@ -178,7 +178,7 @@ def _as_json(decision: "Decision") -> dict[str, Any]:
         "name": decision.part.name,
         "stage": decision.part.stage.name,
         "makes": decision.part.stage.makes,
-        "action": "make" if reuse is None else "reuse",
+        "action": decision.action,
         "why": decision.why if reuse is None else None,
         "id": None if reuse is None else reuse.id,
         "key": None if decision.recipe is None else decision.recipe.key,

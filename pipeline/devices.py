@@ -21,6 +21,7 @@ def check_device(wanted: str) -> None:
 
 def choose_device(wanted: str) -> "torch.device":
     """Return the device that a person asked for; `auto` is a CUDA GPU where there is one, and the CPU elsewhere."""
+    check_device(wanted)
     import torch
 
     if wanted == "auto":

@@ -55,26 +55,30 @@ def make(
     if earlier.artifact:
         return Made(earlier.artifact, reused=True)
     _refuse_many_processes()
-    artifacts = [given.id for given in inputs.values() if isinstance(given, Artifact)]
-    for artifact_id in artifacts:
+    for artifact_id in recipe.artifact_inputs:
         store.get(artifact_id)  # before a wait that may be long; every byte is looked at after it
     says = f"{runtime.label or stage.name}: another process is making this very artifact; waiting for it"
     # A wait may take days, in which gc must leave the inputs alone.
-    with store.staging(artifacts), claim(store, recipe.key, lambda: runtime.tell(says)) as run:
-        checkpoints = Checkpoints(run, recipe, keep=runtime.keep_checkpoints)
+    with store.staging(recipe.artifact_inputs), claim(store, recipe.key, lambda: runtime.tell(says)) as run:
         if not force and (earlier := _find_sound(store, recipe, name)).artifact:  # somebody was quicker
             return Made(earlier.artifact, reused=True)
-        for artifact_id in artifacts:
-            store.get_sound(artifact_id)
-        if force:
-            _forget(store, recipe)
-            checkpoints.erase()
-        if earlier.damage:
-            runtime.tell(f"{runtime.label or stage.name}: {earlier.damage}; it is made again")
-        artifact = _run(store, stage, Job(settings, inputs, recipe, run, checkpoints, runtime), name)
-        reach("run.finished")
-        checkpoints.erase()
-    return Made(artifact, reused=False)
+        job = Job(settings, inputs, recipe, run, Checkpoints(run, recipe, keep=runtime.keep_checkpoints), runtime)
+        return Made(_make_alone(store, stage, job, name, force=force, damage=earlier.damage), reused=False)
+
+
+def _make_alone(store: Store, stage: Stage, job: Job, name: str | None, *, force: bool, damage: str | None) -> Artifact:
+    """Make an artifact that nobody else is making; nothing is dropped before the inputs were found whole."""
+    for artifact_id in job.recipe.artifact_inputs:
+        store.get_sound(artifact_id)
+    if force:
+        _forget(store, job.recipe)
+        job.checkpoints.erase()
+    if damage:
+        job.runtime.tell(f"{job.label}: {damage}; it is made again")
+    artifact = _run(store, stage, job, name)
+    reach("run.finished")
+    job.checkpoints.erase()
+    return artifact
 
 
 def _refuse_many_processes() -> None:
@@ -114,7 +118,8 @@ def _find_sound(store: Store, recipe: Recipe, name: str | None) -> _Earlier:
     faults = find_faults(found.path, expected_id=found.id)
     if faults:
         return _Earlier(damage=f"{short(found.id)} is damaged: {faults[0]}")
-    if name is not None and store.names.readable().get(f"{found.manifest.kind}/{name}") != found.id:
+    full = f"{found.manifest.kind}/{name}"
+    if name is not None and store.names.find(full) != (full, found.id):  # a store may be read-only
         store.set_name(name, found.id)
     return _Earlier(found)
 

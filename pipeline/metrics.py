@@ -58,8 +58,6 @@ class MetricsFile:
         self._write_owed()
 
     def _write_owed(self) -> None:
-        if self._given_up:
-            return
         try:
             if self._descriptor is None:
                 self._descriptor = _open_plain(self._path, _APPEND)

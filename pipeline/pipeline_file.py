@@ -11,7 +11,7 @@ from prefline.data.configuration import Config
 from prefline.data.errors import ConfigError, StoreError
 from prefline.data.wording import did_you_mean, printable, shorten
 from prefline.pipeline.naming import check_name
-from prefline.pipeline.stages import FILE, Stage
+from prefline.pipeline.stages import FILE, SEEDS, Stage
 from prefline.pipeline.strict_yaml import MOST_BYTES, MOST_LEVELS, parse_scalar, parse_yaml
 
 SCHEMA = "prefline.pipeline/1"
@@ -19,8 +19,8 @@ _NEWER_SCHEMA = re.compile(r"prefline\.pipeline/[1-9][0-9]*")
 _STAGE_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,49}"
 _MOST_SHOWN = 600  # of all that is wrong with a file: a message stays one that is read
 
-# `true`, "1" and 1.0 are mistakes rather than seeds, and any reader of JSON holds the largest exactly.
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
+# `true`, "1" and 1.0 are mistakes rather than seeds.
+Seed = Annotated[int, Field(strict=True, ge=0, lt=SEEDS)]
 
 
 class Entry(Config):

@@ -34,6 +34,11 @@ class Decision:
     nearest: Earlier | None = None  # of all that was made before, where it must be made
 
     @property
+    def action(self) -> str:
+        """Say whether it is made or reused."""
+        return "make" if self.reuse is None else "reuse"
+
+    @property
     def why(self) -> str:
         """Say in a line why it is made or reused."""
         changes = describe_changes(self.nearest.differences) if self.nearest else ""
@@ -68,7 +73,10 @@ class Planner:
             decisions.append(decision)
         # Only now, as the nearest to a changed part is seldom what another part is going to reuse.
         taken = {artifact.id for artifact in found.values()}
-        return [self._look_back(decision, taken) for decision in decisions]
+        return [
+            decision if decision.recipe and decision.part.name in forced else self._look_back(decision, taken)
+            for decision in decisions
+        ]
 
     def _decide(self, part: Part, known: Mapping[str, Artifact], *, force: bool) -> Decision:
         waits = [name for name in part.upstream if name not in known]
@@ -92,7 +100,7 @@ class Planner:
 
     def _look_back(self, decision: Decision, taken: set[str]) -> Decision:
         """Find what was made before that is nearest to what must be made."""
-        if self._store is None or self._history is None or decision.reuse is not None or decision.reason == "forced":
+        if self._store is None or self._history is None or decision.reuse is not None:
             return decision
         part = decision.part
         now = part.stage.describe(part.settings, decision.inputs, part.seed)

@@ -41,7 +41,7 @@ class SourceFile:
 Input = SourceFile | Artifact
 # What the verb of every stage has as options of its own.
 RESERVED = ("checkpoint_every", "device", "force", "keep_checkpoints", "name", "seed", "store", "track")
-_SEEDS = 2**53  # what any reader of JSON holds exactly
+SEEDS = 2**53  # what any reader of JSON holds exactly
 FILE = "file"  # stands in the place of a kind where an input is a file outside the store
 
 
@@ -93,8 +93,8 @@ class Stage:
             raise ConfigError(f"{self.name} leaves nothing to chance and takes no seed")
         if seed is None and self.seeded:
             raise ConfigError(f"{self.name} needs a seed: any whole number from 0, such as 1")
-        if seed is not None and not 0 <= seed < _SEEDS:
-            raise ConfigError(f"expected a seed from 0 to {_SEEDS - 1:,}, found {seed:,}")
+        if seed is not None and not 0 <= seed < SEEDS:
+            raise ConfigError(f"expected a seed from 0 to {SEEDS - 1:,}, found {seed:,}")
 
     def check_roles(self, roles: Iterable[str]) -> None:
         """Refuse an input that is unknown, and want those that are missing."""

@@ -19,7 +19,7 @@ def format_plan(decisions: Sequence[Decision]) -> str:
                 decision.part.name,
                 decision.part.stage.name,
                 decision.part.stage.makes,
-                "make" if decision.reuse is None else "reuse",
+                decision.action,
                 printable(decision.why),
             )
             for decision in decisions
@@ -29,8 +29,7 @@ def format_plan(decisions: Sequence[Decision]) -> str:
 
 def format_decision(decision: Decision, explanation: Explanation | None) -> str:
     """Say what would happen to a part and, down to every field, why."""
-    action = "make" if decision.reuse is None else "reuse"
-    line = printable(f"{decision.part.name}: {action} ({decision.why})")
+    line = printable(f"{decision.part.name}: {decision.action} ({decision.why})")
     return f"{line}\n{format_explanation(explanation, '  ') if explanation else ''}"
 
 

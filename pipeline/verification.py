@@ -23,6 +23,11 @@ class Fault:
         return f"{self.path}: {self.problem}"
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable(Fault):
+    """What keeps a file from being looked at, and so tells nothing of its bytes."""
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of an artifact's folder; ManifestError names the file."""
     path = folder / MANIFEST
@@ -94,7 +99,7 @@ def _compare_bytes(folder: Path, promised: dict[str, File], paths: list[str]) ->
 def _unreadable(path: str, error: StoreError) -> Fault:
     if is_trouble(error, of_the_process=True):
         raise error  # which says nothing of the artifact
-    return Fault(path, f"cannot be read: {error}")
+    return Unreadable(path, f"cannot be read: {error}")
 
 
 def require_sound(folder: Path, expected_id: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 import toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipelines import Pipeline, metrics_of
+from pipelines import THREE_STAGES, Pipeline, metrics_of
 from processes import be_command, every_kill, is_hit, run_command, time_to_finish
 
 from prefline.pipeline import Artifact, Store, checkpoints, jobs, make, publishing
@@ -27,14 +27,6 @@ from prefline.pipeline.runtime import Runtime
 
 EVERY = 3
 TRAINING, SAMPLING = 16, 7  # steps
-FILE = """
-schema: prefline.pipeline/1
-seed: 7
-stages:
-  numbers: {stage: toy-numbers, inputs: {source: numbers.txt}, params: {scale: 0.1}}
-  train: {stage: toy-train, inputs: {numbers: numbers}, params: {batch: 4, epochs: 4}}
-  sample: {stage: toy-sample, inputs: {model: train}, params: {samples: 7}, name: final}
-"""
 REACHED = [name for name in NAMES if not name.startswith("gc.")]
 COUNTED = "step.finished"  # which is tried with a number for each of its steps
 # What is reached for every file of every checkpoint is tried every second or third time. The numbers are published at
@@ -45,7 +37,7 @@ STRIDES = {"draft.writing": 2, "publish.hashed": 2, "publish.described": 3, "pub
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """The pipeline, run once without a kill."""
-    pipeline = Pipeline.begin(tmp_path_factory.mktemp("pipeline"), FILE, EVERY)
+    pipeline = Pipeline.begin(tmp_path_factory.mktemp("pipeline"), THREE_STAGES, EVERY)
     steps = [[record["step"] for record in records] for records in pipeline.metrics]
     assert steps == [[], [*range(1, TRAINING + 1)], [*range(1, SAMPLING + 1)]]
     return pipeline

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import toy
-from pipelines import Pipeline
+from pipelines import THREE_STAGES, Pipeline
 from processes import TOY, be_command, command, run_command, time_to_finish, wait_at_gate
 
 from prefline.pipeline import Store, metrics, trackers
@@ -38,14 +38,6 @@ stages:
   numbers: {stage: toy-numbers, inputs: {source: numbers.txt}}
   walk: {stage: toy-walk, name: end}
 """
-TRAINING = """
-schema: prefline.pipeline/1
-seed: 7
-stages:
-  numbers: {stage: toy-numbers, inputs: {source: numbers.txt}, params: {scale: 0.1}}
-  train: {stage: toy-train, inputs: {numbers: numbers}, params: {batch: 4, epochs: 4}}
-  sample: {stage: toy-sample, inputs: {model: train}, params: {samples: 7}, name: final}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +49,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 @pytest.fixture(scope="module")
 def training(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """Three stages: numbers, a training of 16 steps and a sampling of 7, of which every third is saved."""
-    return Pipeline.begin(tmp_path_factory.mktemp("training"), TRAINING, 3)
+    return Pipeline.begin(tmp_path_factory.mktemp("training"), THREE_STAGES, 3)
 
 
 @pytest.fixture

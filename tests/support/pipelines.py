@@ -13,6 +13,15 @@ from prefline.pipeline.inspection import inspect
 from prefline.pipeline.metrics import read_metrics
 from prefline.pipeline.publishing import utc_now
 
+THREE_STAGES = """
+schema: prefline.pipeline/1
+seed: 7
+stages:
+  numbers: {stage: toy-numbers, inputs: {source: numbers.txt}, params: {scale: 0.1}}
+  train: {stage: toy-train, inputs: {numbers: numbers}, params: {batch: 4, epochs: 4}}
+  sample: {stage: toy-sample, inputs: {model: train}, params: {samples: 7}, name: final}
+"""
+
 
 @dataclass(frozen=True)
 class Pipeline:
