@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from prefline.data.contents import Message
     from prefline.data.errors import DataError, PreflineError
     from prefline.data.ingestion import Ingested, Rejection, ingest
+    from prefline.data.prompts import load_prompts
     from prefline.data.quality import report
     from prefline.data.splitting import Split, split
 
@@ -23,6 +24,7 @@ _HOMES = {
     "Rejection": "ingestion",
     "Split": "splitting",
     "ingest": "ingestion",
+    "load_prompts": "prompts",
     "report": "quality",
     "split": "splitting",
 }
@@ -36,6 +38,7 @@ __all__ = [
     "Rejection",
     "Split",
     "ingest",
+    "load_prompts",
     "report",
     "split",
 ]

@@ -53,14 +53,14 @@ def ingest(
 
     The layout is found by looking at the first rows; it can be named, and so can the column of any role.
     """
-    result = Ingested([], [])
+    result, aids = Ingested([], []), aids or Aids()
     for file in list_files(Path(path)):
         sample, rows = peek(read_rows(file, reading or Reading()))
         try:
-            found = find_layout(sample, layout, columns) if sample else None
+            found = find_layout(sample, layout, columns, aids) if sample else None
         except DataError as error:
             raise DataError(f"{file}: {error}") from None
-        for item in interpret(rows, found, aids or Aids()):
+        for item in interpret(rows, found, aids):
             if isinstance(item, Rejection):
                 result.rejected.append(item)
             else:
@@ -82,15 +82,23 @@ def interpret(rows: Iterable[Row | Unreadable], found: Found | None, aids: Aids)
         return
     for row in rows:
         if isinstance(row, Unreadable) or found is None:
-            yield _refuse(row, row.reason if isinstance(row, Unreadable) else "of no layout that is known")
+            yield refuse(row, row.reason if isinstance(row, Unreadable) else "of no layout that is known")
             continue
         try:
             comparisons = found.layout.read(row.value, found.columns, aids)  # type: ignore[misc]
             if aids.vocabulary is not None:
                 _check_vocabulary(comparisons, aids.vocabulary)
-            yield Accepted(1, comparisons)
+            yield Accepted(1, _choose(comparisons, aids))
         except DataError as error:
-            yield _refuse(row, str(error))
+            yield refuse(row, str(error))
+
+
+def _choose(comparisons: list[Comparison], aids: Aids) -> list[Comparison]:
+    """Let labellers choose, where there are some; what several people said of one item they are asked once."""
+    if aids.label is None:
+        return comparisons
+    items = {(one.prompt, one.responses): one for one in comparisons}
+    return [said for one in items.values() for said in aids.label(one)]
 
 
 def _check_vocabulary(comparisons: Iterable[Comparison], vocabulary: int) -> None:
@@ -110,21 +118,22 @@ def _interpret_groups(rows: Iterable[Row | Unreadable], found: Found, aids: Aids
     groups: dict[Any, list[Row]] = {}
     for row in rows:
         if isinstance(row, Unreadable):
-            yield _refuse(row, row.reason)
+            yield refuse(row, row.reason)
             continue
         try:
             groups.setdefault(found.layout.group(row.value, found.columns), []).append(row)  # type: ignore[misc]
         except DataError as error:
-            yield _refuse(row, str(error))
+            yield refuse(row, str(error))
     for members in groups.values():
         together = found.layout.read_group([row.value for row in members], found.columns, aids)  # type: ignore[misc]
         for index, reason in sorted(together.refused.items()):
-            yield _refuse(members[index], reason)
+            yield refuse(members[index], reason)
         if together.comparisons:
-            yield Accepted(len(members) - len(together.refused), together.comparisons)
+            yield Accepted(len(members) - len(together.refused), _choose(together.comparisons, aids))
 
 
-def _refuse(row: Row | Unreadable, reason: str) -> Rejection:
+def refuse(row: Row | Unreadable, reason: str) -> Rejection:
+    """Return a row as one that was not taken in."""
     if isinstance(row, Row):
         return Rejection(row.file, row.number, reason, row.value)
     return Rejection(row.file, row.number, reason, row.raw.decode(errors="backslashreplace"))

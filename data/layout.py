@@ -7,16 +7,19 @@ where a comparison is spread over several rows, `group` says which rows belong t
 
 import math
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prefline.data.comparison import Comparison
 from prefline.data.errors import DataError
 from prefline.data.judgements import find_leaders
 from prefline.data.strict_json import type_name
-from prefline.data.wording import shorten
+from prefline.data.wording import printable, shorten
+
+if TYPE_CHECKING:
+    from prefline.data.document_rows import Document
 
 Row = Mapping[str, Any]  # a row as parsed: the cells of a table are texts, or None where they are empty
 Columns = Mapping[str, str | tuple[str, ...]]  # for each role the column, or the columns, that hold it
@@ -29,6 +32,9 @@ class Aids:
     pad: int = 50259  # fills up token ids: the vocabulary of GPT-2 and two, in the labels of 2019
     find_text: Callable[[str, int], str] | None = None  # the text of a system at a line, kept in files of its own
     vocabulary: int | None = None  # how many token ids there are
+    # Where nobody chose: comparisons of references against texts made to fail, and what labellers say of responses.
+    synthesize: "Callable[[Document], list[Comparison]] | None" = None
+    label: Callable[[Comparison], list[Comparison]] | None = None
 
 
 class Together(NamedTuple):
@@ -102,6 +108,26 @@ class Layout:
         if isinstance(names, str):
             return find_alike(present, [names]) or names
         return tuple(find_alike(present, [name]) or name for name in names)
+
+
+class Found(NamedTuple):
+    """A layout, and the columns of a file that its roles were found in."""
+
+    layout: Layout
+    columns: Columns
+    unused: tuple[str, ...]
+
+    def describe(self) -> Iterator[str]:
+        """Say in lines how rows are going to be read."""
+        yield f"layout {self.layout.name}: {self.layout.about}"
+        width = max(map(len, self.columns), default=0)
+        for role, names in self.columns.items():
+            shown = names if isinstance(names, str) else ", ".join(names)
+            yield f"  {role:<{width}} <- {shorten(printable(shown), 80)}"
+        if self.unused:
+            yield f"  not used: {shorten(printable(', '.join(self.unused)), 200)}"
+        for note in self.layout.notes:
+            yield f"  note: {note}"
 
 
 def list_columns(rows: Iterable[Row]) -> list[str]:

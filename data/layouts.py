@@ -2,23 +2,25 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from functools import partial
 
 from prefline.data import (
     layout_2019,
     layout_argilla,
+    layout_candidates,
     layout_columns,
     layout_label_studio,
     layout_long,
     layout_native,
     layout_pairs,
     layout_ranked,
+    layout_references,
     layout_refused,
     layout_rewardbench,
     layout_trees,
 )
 from prefline.data.errors import ConfigError, DataError
-from prefline.data.layout import Columns, Layout, Row, columns_of, list_columns
+from prefline.data.layout import Aids, Columns, Found, Layout, Row, columns_of, list_columns
 from prefline.data.strict_json import type_name
 from prefline.data.wording import did_you_mean, printable, shorten
 
@@ -35,9 +37,15 @@ LAYOUTS: tuple[Layout, ...] = (
     layout_ranked.RATED,
     *layout_columns.LAYOUTS,
     *layout_long.LAYOUTS,
+    *layout_candidates.LAYOUTS,
+    *layout_references.LAYOUTS,
     *layout_refused.LAYOUTS,
 )
 
+# In these nobody has chosen the best.
+_UNCHOSEN = (*layout_candidates.LAYOUTS, *layout_references.LAYOUTS)
+_CHOSEN = tuple(layout for layout in LAYOUTS if layout not in (*_UNCHOSEN, *layout_refused.LAYOUTS))
+_NO_AIDS = Aids()
 _REMEDY = (
     "Say which column is which: of pairs with --map prompt=COLUMN --map chosen=COLUMN --map rejected=COLUMN, of a "
     "table of responses and which is best with --layout columns --map prompt=COLUMN --map responses=COLUMN,COLUMN "
@@ -45,45 +53,70 @@ _REMEDY = (
 )
 
 
-class Found(NamedTuple):
-    """A layout, and the columns of a file that its roles were found in."""
+def find_layout(
+    sample: Sequence[Row], name: str | None = None, given: Columns | None = None, aids: Aids = _NO_AIDS
+) -> Found:
+    """Say how rows like these are read; a name, and columns given for roles, go before what is found.
 
-    layout: Layout
-    columns: Columns
-    unused: tuple[str, ...]
+    Rows of which nobody has chosen the best are looked for only where `aids` can help with that.
+    """
+    known = layout_references.LAYOUTS if aids.synthesize else LAYOUTS
+    others = layout_references.LAYOUTS if aids.label else _UNCHOSEN
+    layouts = [layout for layout in known if (layout.name == name if name else aids.synthesize or layout not in others)]
+    if not layouts:
+        names = [layout.name for layout in known]
+        if any(layout.name == name for layout in LAYOUTS):
+            raise ConfigError(f"negatives are made beside references: expected {' or '.join(names)}, found {name!r}")
+        raise ConfigError(f"unknown layout {name!r}{did_you_mean(name or '', names)}: there are {', '.join(names)}")
+    try:
+        found = find_among(layouts, sample, name, given, layout_references.REMEDY if aids.synthesize else _REMEDY)
+    except DataError as error:
+        describe = _describe_responses if aids.synthesize else partial(_describe_help, others)
+        raise DataError(f"{describe(sample, given or {})}{error}") from None
+    if found.layout is layout_pairs.IMPLICIT_TEXT and name is None:
+        _check_promptless(sample, found.columns)
+    return found
 
-    def describe(self) -> Iterator[str]:
-        """Say in lines how rows are going to be read."""
-        yield f"layout {self.layout.name}: {self.layout.about}"
-        width = max(map(len, self.columns), default=0)
-        for role, names in self.columns.items():
-            shown = names if isinstance(names, str) else ", ".join(names)
-            yield f"  {role:<{width}} <- {shorten(printable(shown), 80)}"
-        if self.unused:
-            yield f"  not used: {shorten(printable(', '.join(self.unused)), 200)}"
-        for note in self.layout.notes:
-            yield f"  note: {note}"
 
-
-def find_layout(sample: Sequence[Row], name: str | None = None, given: Columns | None = None) -> Found:
-    """Say how rows like these are read; a name, and columns given for roles, go before what is found."""
+def find_among(
+    layouts: Sequence[Layout],
+    sample: Sequence[Row],
+    name: str | None = None,
+    given: Columns | None = None,
+    remedy: str = _REMEDY,
+) -> Found:
+    """Say which of some layouts rows like these are of; where that was named by hand, one row that fits is enough."""
     given = given or {}
     present = list_columns(sample)
-    layouts = [layout for layout in LAYOUTS if layout.name == name] if name else LAYOUTS
-    if not layouts:
-        names = [layout.name for layout in LAYOUTS]
-        raise ConfigError(f"unknown layout {name!r}{did_you_mean(name or '', names)}: there are {', '.join(names)}")
     for layout in layouts:
         if any(role not in layout.roles for role in given):
             continue
         columns = layout.find(sample, given, named=name is not None)
         if columns is not None and not _describe_misnaming(layout, columns, given, present):
-            if layout is layout_pairs.IMPLICIT_TEXT and name is None:
-                _check_promptless(sample, columns)
             used = _names(columns, columns)
             return Found(layout, columns, tuple(column for column in present if column not in used))
     _check_roles(layouts, given)
-    raise DataError(_describe_failure(layouts, name, given, sample, present))
+    raise DataError(_describe_failure(layouts, name, given, sample, present, remedy))
+
+
+def _describe_help(layouts: Iterable[Layout], sample: Sequence[Row], given: Columns) -> str:
+    """Say what can be done where nobody has chosen, if rows are of such a layout."""
+    for layout in layouts:
+        if given.keys() <= layout.roles.keys() and layout.find(sample, given):
+            help_ = layout_references.HELP if layout in layout_references.LAYOUTS else layout_candidates.HELP
+            return f"{help_}. If somebody has chosen: "
+    return ""
+
+
+def _describe_responses(sample: Sequence[Row], given: Columns) -> str:
+    """Say that nothing need be made where there are responses already, if rows are of such a layout."""
+    for layout in (*_CHOSEN, *layout_candidates.LAYOUTS):
+        if given.keys() <= layout.roles.keys() and layout.find(sample, given):
+            return (
+                f"rows of the layout {layout.name} hold responses already: leave the negatives out, or name the column "
+                "of a reference. With negatives, "
+            )
+    return ""
 
 
 def _check_promptless(sample: Sequence[Row], columns: Columns) -> None:
@@ -106,7 +139,12 @@ def _check_roles(layouts: Sequence[Layout], given: Iterable[str]) -> None:
 
 
 def _describe_failure(
-    layouts: Sequence[Layout], name: str | None, given: Columns, sample: Sequence[Row], present: Sequence[str]
+    layouts: Sequence[Layout],
+    name: str | None,
+    given: Columns,
+    sample: Sequence[Row],
+    present: Sequence[str],
+    remedy: str,
 ) -> str:
     """Say what is there, and what the nearest layout would need."""
     columns = _show(present)
@@ -121,7 +159,7 @@ def _describe_failure(
     if name:
         return f"the rows are not of the layout {name}: {lack}; the columns are {columns}"
     nearest = f"The nearest layout is {layout.name}, but {lack}. " if found else ""
-    return f"the rows are of no layout that is known; the columns are {columns}. {nearest}{_REMEDY}"
+    return f"the rows are of no layout that is known; the columns are {columns}. {nearest}{remedy}"
 
 
 def _describe_misnaming(layout: Layout, columns: Columns, given: Columns, present: Sequence[str]) -> str | None:

@@ -46,6 +46,7 @@ class Asked(NamedTuple):
     tokenizer: str | None = None
     length: int | None = None  # in tokens, what a model will see
     require: Sequence[str] = ()
+    chosen: bool = True  # whether somebody chose; a reference is the best by construction, and nobody could disagree
 
 
 class Assessed(NamedTuple):
@@ -121,7 +122,7 @@ def assess(
     report["agreement"] = agreement.result()
     report["odd"] = list(_describe_oddities(oddities, fetch))
     report["checks"] = [requirement.check(report) for requirement in requirements]
-    report["verdict"] = judge(report)
+    report["verdict"] = judge(report, chosen=asked.chosen)
     return Assessed(report, repeats.prompts.digests[held])
 
 

@@ -14,9 +14,10 @@ _SURE = 0.001  # a p below which a test is worth a word
 _CLEAR = 0.05  # how far above chance a system wins at the least, to be worth a word
 
 
-def judge(report: Mapping[str, Any]) -> list[str]:
-    """Say what a person should know before anything is trained."""
-    return [sentence for part in _PARTS for sentence in part(report)]
+def judge(report: Mapping[str, Any], *, chosen: bool = True) -> list[str]:
+    """Say what a person should know before anything is trained; of agreement only where somebody has `chosen`."""
+    parts = [part for part in _PARTS if chosen or part is not _judge_annotators]
+    return [sentence for part in parts for sentence in part(report)]
 
 
 def describe_found(found: float | None) -> str:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Never
 
 from prefline.data.comparison import Comparison
 from prefline.data.errors import DataError
-from prefline.data.writing_pairs import write_pairs, write_rewardbench
+from prefline.data.writing_pairs import write_pairs, write_rewardbench, write_unpaired
 from prefline.data.writing_tasks import write_argilla, write_label_studio
 
 
@@ -21,6 +21,10 @@ def _write_some_pairs(comparison: Comparison) -> list[dict[str, Any]]:
     return write_pairs(comparison) or _refuse("no response is better than another")
 
 
+def _write_unpaired(comparison: Comparison) -> list[dict[str, Any]]:
+    return write_unpaired(comparison) or _refuse("nobody chose")
+
+
 def _write_rewardbench(comparison: Comparison) -> list[dict[str, Any]]:
     row = write_rewardbench(comparison)
     return [row] if row else _refuse("no response is better than another")
@@ -32,6 +36,7 @@ def _refuse(reason: str) -> Never:
 
 WRITERS: Mapping[str, Writer] = {
     "pairs": Writer("prompt, chosen, rejected, as TRL reads them", _write_some_pairs, is_document=False),
+    "unpaired": Writer("prompt, completion, label, as TRL reads them", _write_unpaired, is_document=False),
     "rewardbench-2": Writer("chosen and rejected responses in lists", _write_rewardbench, is_document=False),
     "label-studio": Writer("tasks to import", lambda one: [write_label_studio(one)], is_document=True),
     "argilla": Writer("records to import", lambda one: [write_argilla(one)], is_document=True),

@@ -1,4 +1,4 @@
-"""Comparisons as the rows of others who know a chosen and a rejected: TRL's pairs, RewardBench 2."""
+"""Comparisons as the rows of others who know a chosen and a rejected: TRL's pairs and unpaired rows, RewardBench 2."""
 
 from itertools import permutations
 from typing import Any
@@ -43,6 +43,27 @@ def write_rewardbench(comparison: Comparison) -> dict[str, Any] | None:
     return row | _write_common(comparison, source="subset")
 
 
+def write_unpaired(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return TRL's unpaired rows, one for each response: whether it is the best, or the very text of the best.
+
+    There are none where nobody chose.
+    """
+    _check_texts(comparison)
+    if not comparison.best:
+        return []
+    prompt, is_chat = write_prompt(comparison.prompt), not isinstance(comparison.prompt, str)
+    best = {comparison.responses[index] for index in comparison.best}
+    known = _write_common(comparison, source="source")
+    return [
+        {"prompt": prompt, "completion": _write_response(response, is_chat), "label": response in best, **known}
+        for response in comparison.responses
+    ]
+
+
+def _write_response(response: Any, is_chat: bool) -> Any:
+    return [{"role": "assistant", "content": response}] if is_chat else response
+
+
 def _check_texts(comparison: Comparison) -> None:
     if isinstance(comparison.responses[0], tuple):
         raise DataError("pairs are written as texts, and these responses are token ids: decode them first")
@@ -61,7 +82,7 @@ def _write_pair(comparison: Comparison, winner: int, loser: int) -> dict[str, An
     row: dict[str, Any] = {"prompt": write_prompt(comparison.prompt)}
     for side, index in (("chosen", winner), ("rejected", loser)):
         response = comparison.responses[index]
-        row[side] = [{"role": "assistant", "content": response}] if is_chat else response
+        row[side] = _write_response(response, is_chat)
         if comparison.ratings:
             row[f"{side}_score"] = comparison.ratings[index]
         if comparison.systems:
