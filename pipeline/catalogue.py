@@ -26,6 +26,14 @@ STAGES = {
         "prefline.pipeline.ingest:INGEST",
         "Take in comparisons as people have them, say what they are worth, and make them an artifact.",
     ),
+    "prepare": Listed(
+        "prefline.pipeline.prepare:PREPARE",
+        "Make prompts of texts: trimmed, cleaned, split into those to train on and those held out.",
+    ),
+    "train-lm": Listed(
+        "prefline.pipeline.train_lm:TRAIN_LM",
+        "Train a causal language model by likelihood, on texts or on prompts with references.",
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args
 
 import typer
 
-from prefline.data.errors import ConfigError
+from prefline.data.errors import ConfigError, UnknownArtifactError
 from prefline.data.wording import plain
 from prefline.pipeline.catalogue import STAGES, find_stage
 from prefline.pipeline.cli_options import (
@@ -18,6 +18,7 @@ from prefline.pipeline.cli_options import (
     ForceOption,
     KeepCheckpointsOption,
     NameOption,
+    SeedOption,
     StoreOption,
     TrackOption,
     build_runtime,
@@ -25,9 +26,10 @@ from prefline.pipeline.cli_options import (
     create_store,
 )
 from prefline.pipeline.making import Made, make
-from prefline.pipeline.sources import Outside, parse_place, read_source
-from prefline.pipeline.stages import FILES, RESERVED, Stage, describe_kind, is_outside
-from prefline.pipeline.store import Store
+from prefline.pipeline.provided import parse_place, read_source
+from prefline.pipeline.sources import Outside
+from prefline.pipeline.stages import MODEL, RESERVED, Stage, describe_kind, is_outside
+from prefline.pipeline.store import Artifact, Store
 from prefline.pipeline.strict_yaml import parse_scalar
 from prefline.pipeline.terminal import describe_moved_names, results, say
 from prefline.pipeline.terminal_runs import describe_made
@@ -70,9 +72,7 @@ def _run(
     texts: dict[str, str],
     params: dict[str, Any],
     *,
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, metavar="SEED", help="What all chance follows from.")
-    ] = None,
+    seed: SeedOption = None,
     name: NameOption = None,
     force: ForceOption = False,
     device: DeviceOption = "auto",
@@ -85,7 +85,7 @@ def _run(
     runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
     outside = {role: read for role, text in texts.items() if (read := _read_outside(stage.takes[role], text))}
     opened = create_store(store)  # only now: not for a file that is not there
-    inputs = {role: outside.get(role) or opened.get(opened.resolve(text)) for role, text in texts.items()}
+    inputs = {role: outside.get(role) or _find(opened, stage.takes[role], text) for role, text in texts.items()}
     names = opened.names.readable()
     with results() as show:
         made = make(opened, stage, params=params, inputs=inputs, seed=seed, name=name, force=force, runtime=runtime)
@@ -149,9 +149,20 @@ def _option(stage: Stage, field: str) -> str:
 
 
 def _read_outside(kind: str, text: str) -> Outside | None:
-    if not is_outside(kind):
+    """Take the digests of what lies outside the store; None: it is an artifact."""
+    place = parse_place(text, kind)
+    if isinstance(place, Path) and not is_outside(kind) and not (kind == MODEL and place.is_dir()):
         return None
-    return read_source(parse_place(text) if kind == FILES else Path(text))
+    return read_source(place, kind)
+
+
+def _find(store: Store, kind: str, text: str) -> Artifact:
+    try:
+        return store.get(store.resolve(text))
+    except UnknownArtifactError as error:
+        if kind != MODEL:
+            raise
+        raise UnknownArtifactError(f"{error}; and there is no folder of that name") from None
 
 
 def _inputs(stage: Stage) -> Iterator[inspect.Parameter]:
@@ -179,8 +190,12 @@ def _settings(stage: Stage) -> Iterator[inspect.Parameter]:
 
 def _common(stage: Stage) -> Iterator[inspect.Parameter]:
     for parameter in inspect.signature(_run).parameters.values():
-        is_of_use = {"seed": stage.seeded, "device": stage.computes}.get(parameter.name, True)
-        if parameter.kind == parameter.KEYWORD_ONLY and is_of_use:
+        is_of_use = {
+            "seed": stage.seeded is not False,
+            "device": stage.computes,
+            **dict.fromkeys(("checkpoint_every", "keep_checkpoints", "track"), stage.stepwise),
+        }
+        if parameter.kind == parameter.KEYWORD_ONLY and is_of_use.get(parameter.name, True):
             yield parameter
 
 

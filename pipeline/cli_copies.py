@@ -16,7 +16,9 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False, help="A folder that is not there.")],
     layout: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Write comparisons as pairs, rewardbench-2, label-studio or argilla."),
+        typer.Option(
+            metavar="NAME", help="Write comparisons as pairs, unpaired, rewardbench-2, label-studio, argilla."
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:

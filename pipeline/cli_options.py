@@ -75,6 +75,7 @@ ArtifactArgument = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AloneOption = Annotated[bool, typer.Option("--alone", help="Leave out what the artifact was made from.")]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Call the artifact this, and keep it.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, metavar="SEED", help="What all chance follows from.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="As if the file said so: stages.NAME.params.KEY=VALUE."),

@@ -10,6 +10,7 @@ from prefline.pipeline.cli_options import (
     ForceOption,
     KeepCheckpointsOption,
     NameOption,
+    SeedOption,
     StoreOption,
     TrackOption,
 )
@@ -27,6 +28,30 @@ TextsOption = Annotated[str | None, typer.Option(metavar="FOLDER", help="The out
 FeedbackOption = Annotated[
     str | None,
     typer.Option(metavar="WHO", help="Who chose the best: human, judge, mock, rule or synthetic. [default: human]"),
+]
+NegativesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CLASSES",
+        help="Make texts that fail beside references, of these classes: last-mile, random, copied ... May be repeated.",
+    ),
+]
+ChoicesOption = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="How many responses a reference is one of. [default: 4]")
+]
+FormOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORM",
+        help="group: one comparison of all choices; pairs: one of each negative. [default: group]",
+    ),
+]
+LabellerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[:NOISE]",
+        help="Let a program choose in the place of people: length, copy:0.5 ... May be repeated.",
+    ),
 ]
 LayoutOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="How rows are written, by name; found out if not said.")
@@ -94,6 +119,10 @@ def ingest(
     tokenizer: TokenizerOption = None,
     texts: TextsOption = None,
     feedback: FeedbackOption = None,
+    negatives: NegativesOption = None,
+    choices: ChoicesOption = None,
+    form: FormOption = None,
+    labeller: LabellerOption = None,
     layout: LayoutOption = None,
     map: MapOption = None,  # noqa: A002
     format: FormatOption = None,  # noqa: A002
@@ -109,6 +138,7 @@ def ingest(
     length: LengthOption = None,
     max_rejected: MaxRejectedOption = None,
     require: RequireOption = None,
+    seed: SeedOption = None,
     name: NameOption = None,
     force: ForceOption = False,
     checkpoint_every: CheckpointEveryOption = "10m",

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from prefline.data.errors import ConfigError, DataError
+from prefline.data.errors import DataError
 from prefline.data.layout import Aids
 from prefline.data.quality import Asked, assess, report
 from prefline.data.rows import Reading, list_files, list_passed_over
 from prefline.data.texts import open_texts
 from prefline.data.truncation import load_tokenizer
 from prefline.data.wording import count, printable, shorten
+from prefline.pipeline.choosing import add_choosers, describe_choosers
 from prefline.pipeline.combining import combine_annotators
 from prefline.pipeline.filesystem import create_file, explaining, make_folder, write_file
 from prefline.pipeline.gathering import Gathered
@@ -36,15 +37,13 @@ _MANY = 0.1  # of the rows: then it is rather the reading that is wrong
 
 def ingest(job: Job) -> Outcome:
     """Take in what the job was given, and write the files of the artifact."""
-    if job.params.length is not None and "tokenizer" not in job.inputs:
-        raise ConfigError("a length is counted in tokens: give the tokenizer (--tokenizer), or leave the length out")
     tokenizer = load_tokenizer(job.source("tokenizer").path) if "tokenizer" in job.inputs else None
     report([], require=job.params.require)  # what no report has is known before hours of reading
-    with contextlib.closing(Intake(job, _ask(job, tokenizer))) as intake:
-        source = job.source("source")
-        paths = _list_paths(source)
-        if isinstance(source, SourceFolder):
-            _tell_files(job, source, paths)
+    source = job.source("source")
+    paths = _list_paths(source)
+    if isinstance(source, SourceFolder):
+        _tell_files(job, source, paths)
+    with contextlib.closing(Intake(job, add_choosers(job, _ask(job, tokenizer), paths))) as intake:
         intake.read(paths)
         job.runtime.interruption.doing = "finishing and publishing, as all rows are read"
         _check_unchanged(job)
@@ -145,6 +144,7 @@ def _write(job: Job, intake: Intake, gathered: Gathered) -> Outcome:
         tokenizer=job.source("tokenizer").identity if "tokenizer" in job.inputs else None,
         length=params.length,
         require=params.require,
+        chosen=not params.negatives,
     )
     found, held_out = assess(
         survey, gathered.sketches(), asked, gathered.fetch, rows=intake.describe_rows(), judged=judged
@@ -157,6 +157,7 @@ def _write(job: Job, intake: Intake, gathered: Gathered) -> Outcome:
         "rejected": intake.rejected,
         "layouts": list(intake.layouts),
         "responses_per_comparison": found["comparisons"]["responses"],
+        **describe_choosers(params, survey),
     }
     intake.rejections.copy_to(job.folder / REJECTED)
     return Outcome(data, feedback=frozenset({params.feedback}))

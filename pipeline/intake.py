@@ -124,7 +124,7 @@ class Intake:
 
     def _find_layout(self, path: Path, sample: Sequence[dict[str, Any]]) -> Found:
         try:
-            found = find_layout(sample, self._ask.layout, self._ask.columns)
+            found = find_layout(sample, self._ask.layout, self._ask.columns, self._ask.aids)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         self.layouts[found.layout.name] = found.layout.places

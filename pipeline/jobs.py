@@ -30,7 +30,7 @@ from prefline.pipeline.failpoints import reach
 from prefline.pipeline.failures import explain_failure, require_finite
 from prefline.pipeline.filesystem import make_folder
 from prefline.pipeline.manifest import Recipe
-from prefline.pipeline.metrics import MetricsFile
+from prefline.pipeline.metrics import MetricsFile, as_number
 from prefline.pipeline.progress import Progress
 from prefline.pipeline.randomness import Randomness
 from prefline.pipeline.runs import METRICS, SCRATCH, erase_scratch
@@ -110,6 +110,10 @@ class Job:
         if not isinstance(given, Artifact):
             raise TypeError(f"the input {role!r} is a file, not an artifact")
         return given
+
+    def path_of(self, role: str) -> Path:
+        """Return where the files of an input lie, whichever side of the store that is."""
+        return self.inputs[role].path
 
     @functools.cached_property
     def scratch(self) -> Path:
@@ -206,7 +210,7 @@ class Job:
             raise TypeError("a stage calls job.resume() before its first step, or what it saves is never used")
         if step <= self._last:
             raise ValueError(f"{self.label}: expected a step after {self._last:,}, found {step:,}")
-        numbers = {name: _number(value) for name, value in values.items()}
+        numbers = {name: as_number(value) for name, value in values.items()}
         require_finite(numbers, self.label, step, self.checkpoints.steps)
         self._metrics.log(step, numbers)
         for tracker in self._trackers:
@@ -243,8 +247,3 @@ class Job:
         if isinstance(every, timedelta):
             return time.monotonic() - self._saved_at >= every.total_seconds()
         return step // every > self._last // every  # steps may come in strides
-
-
-def _number(value: SupportsFloat | None) -> float | None:
-    """Take a tensor of one number, or a number of numpy, for what it is."""
-    return value if value is None or isinstance(value, int | float) else float(value)

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, SupportsFloat
 
 from prefline.data.errors import DataError
 from prefline.data.strict_json import parse_json
@@ -191,3 +191,8 @@ def _write(descriptor: int, line: bytes) -> None:
     """Write a line in one call. What a full disk cuts short is tried again, for the sake of the reason."""
     while line:
         line = line[os.write(descriptor, line) :]
+
+
+def as_number(value: SupportsFloat | None) -> float | None:
+    """Take a tensor of one number, or a number of numpy, for what it is."""
+    return value if value is None or isinstance(value, int | float) else float(value)

@@ -201,5 +201,5 @@ def _describe(stage: Stage, params: dict[str, Any]) -> dict[str, Any]:
 def _describe_input(kind: str) -> dict[str, Any]:
     reads = describe_kind(kind)
     if not is_outside(kind):
-        reads = f"a stage of this file, or an artifact (id or name) of the kind {kind}"
+        reads = f"a stage of this file, or {reads.replace('artifact', 'artifact (id or name)')}"
     return {"type": "string", "description": reads}

@@ -13,8 +13,9 @@ from prefline.pipeline.drawing import short
 from prefline.pipeline.history import Earlier, History
 from prefline.pipeline.lineage import Difference, Explanation, explain_recipe
 from prefline.pipeline.manifest import Recipe
+from prefline.pipeline.provided import Provided, read_source
 from prefline.pipeline.runs import LOCK, run_folder
-from prefline.pipeline.sources import HubDataset, Outside, read_source
+from prefline.pipeline.sources import Outside
 from prefline.pipeline.stages import Input
 from prefline.pipeline.store import Artifact, Store
 from prefline.pipeline.verification import find_faults
@@ -55,7 +56,7 @@ class Planner:
         """Look for what was made before in a store, if there is one yet."""
         self._store = store
         self._history = History(store) if store else None
-        self._outside: dict[Path | HubDataset, Outside] = {}
+        self._outside: dict[tuple[Path | Provided, str], Outside] = {}
 
     def plan(
         self, parts: Iterable[Part], forced: Iterable[str] = (), known: Mapping[str, Artifact] | None = None
@@ -82,7 +83,9 @@ class Planner:
     def _decide(self, part: Part, known: Mapping[str, Artifact], *, force: bool) -> Decision:
         waits = [name for name in part.upstream if name not in known]
         inputs = {
-            role: self._input(source, known) for role, source in part.sources.items() if not _waits(source, known)
+            role: self._input(source, part.stage.takes[role], known)
+            for role, source in part.sources.items()
+            if not _waits(source, known)
         }
         if waits:
             return Decision(part, f"waits for {' and '.join(dict.fromkeys(waits))}", inputs=inputs)
@@ -128,14 +131,14 @@ class Planner:
             return None
         return explain_recipe(self._store, decision.nearest.id, decision.nearest.differences)
 
-    def _input(self, source: Source, known: Mapping[str, Artifact]) -> Input:
+    def _input(self, source: Source, kind: str, known: Mapping[str, Artifact]) -> Input:
         if isinstance(source, Upstream):
             return known[source.part]
         if isinstance(source, Artifact):
             return source
-        if source not in self._outside:  # a large one takes its time
-            self._outside[source] = read_source(source)
-        return self._outside[source]
+        if (source, kind) not in self._outside:  # a large one takes its time
+            self._outside[source, kind] = read_source(source, kind)
+        return self._outside[source, kind]
 
 
 def describe_changes(differences: Iterable[Difference]) -> str:

@@ -9,8 +9,9 @@ import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from prefline.data.chance import generator
 from prefline.pipeline.canonical import canonical_json
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ class Randomness:
     stage: str
 
     def derive(self, purpose: str, step: int = 0) -> int:
-        """Return the seed for one purpose at one step."""
+        """Return the seed for one purpose at one step: the packages below take this, and know of no stage."""
         digest = hashlib.sha256(canonical_json([self.seed, self.stage, purpose, step])).digest()
         return int.from_bytes(digest[:8]) >> (64 - _BITS)
 
     def python(self, purpose: str, step: int = 0) -> random.Random:
         """Return a generator of the standard library."""
-        return random.Random(self.derive(purpose, step))  # noqa: S311  no secret depends on it
+        return generator(self.derive, purpose, step)
 
     def numpy(self, purpose: str, step: int = 0) -> "numpy.random.Generator":
         """Return a generator of numpy."""
@@ -44,26 +45,14 @@ class Randomness:
 
     def torch(self, purpose: str, step: int = 0, *, device: "torch.device | str" = "cpu") -> "torch.Generator":
         """Return a generator of torch."""
-        import torch
+        from prefline.reward_model import seeding
 
-        return torch.Generator(device).manual_seed(self.derive(purpose, step))
+        return seeding.generator(self.derive, purpose, step, device=device)
 
     @contextlib.contextmanager
     def everywhere(self, purpose: str, step: int = 0, *, device: "torch.device | str" = "cpu") -> Iterator[None]:
         """Seed torch's own generators for a while: dropout and `generate` take none as an argument."""
-        import torch
+        from prefline.reward_model.seeding import seeded
 
-        device, seed = torch.device(device), self.derive(purpose, step)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too, for good
-            if device.type == "cpu":
-                yield
-                return
-            own: Any = torch.get_device_module(device)
-            with own.device(device) if device.index is not None else contextlib.nullcontext():
-                before = own.get_rng_state()
-                own.manual_seed(seed)
-                try:
-                    yield
-                finally:
-                    own.set_rng_state(before)
+        with seeded(self.derive(purpose, step), device):
+            yield

@@ -4,15 +4,14 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl
 
-from prefline.data.errors import ConfigError, DataError
+from prefline.data.errors import DataError
 from prefline.data.wording import did_you_mean, shorten
 from prefline.pipeline.filesystem import list_folder
 
-HUB = "hub:"
-_HUB_KEYS = ("split", "subset", "revision")
 _REMEDY = "run again when nobody writes there"
+# Settings, weights, tokenizers, templates. Weights of other kinds could run code; states of optimisers are no model.
+_OF_MODELS = (".json", ".safetensors", ".jinja", ".model", ".txt")
 
 Stamp = tuple[int, int]  # the size of a file and when it was last written, in nanoseconds
 
@@ -24,6 +23,7 @@ class SourceFile:
     path: Path
     sha256: str
     stamp: Stamp | None = field(default=None, compare=False, repr=False)
+    title: str | None = field(default=None, compare=False)  # what people call it, if not by the name of the file
 
     @classmethod
     def read(cls, path: str | Path) -> "SourceFile":
@@ -49,7 +49,7 @@ class SourceFile:
     @property
     def name(self) -> str:
         """What people call it, wherever it lies."""
-        return self.path.name
+        return self.title or self.path.name
 
     def check_unchanged(self) -> None:
         """Refuse a file that is no longer what the recipe names."""
@@ -84,6 +84,16 @@ class SourceFolder:
             raise DataError(f"{path}: expected a folder with files in it, found none")
         return cls(path, tuple(SourceFile.read(entry) for entry in found))
 
+    @classmethod
+    def read_model(cls, path: str | Path, title: str | None = None) -> "SourceFolder":
+        """Take the digests of those files right in a folder that a model can be made of, whatever else lies there."""
+        path = Path(path)
+        found = [entry for entry in _list_files(path) if entry.suffix in _OF_MODELS]
+        if not found:
+            known = ", ".join(_OF_MODELS)
+            raise DataError(f"{path}: expected the folder of a model, found no file of it ({known})")
+        return cls(path, tuple(SourceFile.read(entry) for entry in found), chosen=True, title=title)
+
     @property
     def name(self) -> str:
         """What people call it, wherever it lies."""
@@ -112,50 +122,6 @@ class SourceFolder:
 Outside = SourceFile | SourceFolder
 
 
-@dataclass(frozen=True, slots=True)
-class HubDataset:
-    """A dataset on the Hugging Face Hub: `hub:organisation/name?split=train&subset=main&revision=v1`."""
-
-    name: str
-    split: str | None = None
-    subset: str | None = None
-    revision: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> "HubDataset":
-        """Read what a person wrote."""
-        name, _, query = text.removeprefix(HUB).partition("?")
-        if not name:
-            raise ConfigError(f"expected {HUB}organisation/name, found {text!r}")
-        given: dict[str, str] = {}
-        for key, value in parse_qsl(query, keep_blank_values=True):
-            if key not in _HUB_KEYS:
-                known = ", ".join(_HUB_KEYS)
-                raise ConfigError(f"{text}: unknown key {key!r}{did_you_mean(key, _HUB_KEYS)}: there are {known}")
-            if not value or key in given:
-                found = "it twice" if key in given else "nothing"
-                raise ConfigError(f"{text}: expected one value of {key!r}, as in {key}=NAME, found {found}")
-            given[key] = value
-        return cls(name, **given)
-
-    def fetch(self) -> SourceFolder:
-        """Bring the dataset here through `datasets`, which keeps it in its cache, and take its digests."""
-        from prefline.data.hub import fetch
-
-        files = fetch(self.name, subset=self.subset, split=self.split, revision=self.revision)
-        if not files:
-            raise DataError(f"{HUB}{self.name}: expected files in the cache of `datasets`, found none: it has no rows")
-        read = tuple(SourceFile.read(path) for path in files)
-        return SourceFolder(files[0].parent, read, chosen=True, title=f"{HUB}{self.name}")
-
-
-def read_source(place: Path | HubDataset) -> Outside:
-    """Take the digests of what a person named."""
-    if isinstance(place, HubDataset):
-        return place.fetch()
-    return SourceFolder.read(place) if place.is_dir() else SourceFile.read(place)
-
-
 def _list_files(folder: Path) -> list[Path]:
     """List the files right in a folder, in order of name, without hidden ones."""
     try:
@@ -170,8 +136,3 @@ def _list_files(folder: Path) -> list[Path]:
 
 def _stamp(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns
-
-
-def parse_place(text: str) -> Path | HubDataset:
-    """Tell a path from the name of a dataset on the Hub."""
-    return HubDataset.parse(text) if text.startswith(HUB) else Path(text)

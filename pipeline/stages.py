@@ -1,6 +1,6 @@
 """What a stage is: a function from settings and inputs to files, and what must be known to call it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,11 @@ SEEDS = 2**53  # what any reader of JSON holds exactly
 FILE = "file"
 FOLDER = "folder"
 FILES = "file or folder"
+# A language model is an artifact, or a folder of somebody else's.
+MODEL = "model"
 _OUTSIDE = {FILE: "a file", FOLDER: "a folder", FILES: "a file or a folder"}
-_READERS = {FILE: "SourceFile.read", FOLDER: "SourceFolder.read", FILES: "SourceFile.read"}
+_READERS = {FILE: "SourceFile.read", FOLDER: "SourceFolder.read", FILES: "SourceFile.read", MODEL: "read_model"}
+_LIES_IN = {FILE: (FILE,), FOLDER: (FOLDER,), FILES: (FILE, FOLDER), MODEL: (MODEL, FOLDER)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,12 @@ class Stage:
     makes: str  # the kind of its artifact
     takes: Mapping[str, str] = field(default_factory=dict)  # the kind of each input, by role
     optional: frozenset[str] = frozenset()  # the roles that may be left out
-    seeded: bool = False  # whether chance plays a part, so that a seed belongs to the recipe
+    # Whether chance plays a part, so that a seed belongs to the recipe; where it depends, what decides by the settings.
+    seeded: bool | Callable[[Any], bool] = False
     computes: bool = True  # whether it does with tensors, so that the device matters
+    stepwise: bool = True  # whether it works in steps, so that there is something to save and to log
+    # Refuses settings that do not go with the roles that are given, before anything is done.
+    check: Callable[[Any, Collection[str]], None] = lambda _settings, _roles: None
 
     def __post_init__(self) -> None:
         """Refuse names that would hide an option of the stage's verb."""
@@ -58,7 +65,8 @@ class Stage:
     def recipe(self, settings: Config, inputs: Mapping[str, Input], seed: int | None) -> Recipe:
         """Return all that decides what is made, or refuse inputs that do not fit."""
         self.check_inputs(inputs)
-        self.check_seed(seed)
+        self.check(settings, inputs)
+        self.check_seed(seed, settings)
         return Recipe.model_validate(self.describe(settings, inputs, seed))
 
     def describe(self, settings: Config, inputs: Mapping[str, Input], seed: int | None) -> dict[str, Any]:
@@ -71,11 +79,16 @@ class Stage:
             "seed": seed,
         }
 
-    def check_seed(self, seed: int | None) -> None:
+    def needs_seed(self, settings: Config) -> bool:
+        """Say whether chance plays a part with these settings."""
+        return self.seeded(settings) if callable(self.seeded) else self.seeded
+
+    def check_seed(self, seed: int | None, settings: Config) -> None:
         """Refuse a seed where nothing is left to chance, and want one where something is."""
-        if seed is not None and not self.seeded:
-            raise ConfigError(f"{self.name} leaves nothing to chance and takes no seed")
-        if seed is None and self.seeded:
+        if seed is not None and not self.needs_seed(settings):
+            so = " with these settings" if callable(self.seeded) else ""
+            raise ConfigError(f"{self.name} leaves nothing to chance{so} and takes no seed")
+        if seed is None and self.needs_seed(settings):
             raise ConfigError(f"{self.name} needs a seed: any whole number from 0, such as 1")
         if seed is not None and not 0 <= seed < SEEDS:
             raise ConfigError(f"expected a seed from 0 to {SEEDS - 1:,}, found {seed:,}")
@@ -99,7 +112,7 @@ class Stage:
             if not isinstance(given, SourceFile | SourceFolder | Artifact):
                 by, found = _READERS.get(kind, "Store.get"), type(given).__name__
                 raise ConfigError(f"input {role!r}: expected {describe_kind(kind)}, as {by} returns it, found {found}")
-            if _kind_of(given) not in ((FILE, FOLDER) if kind == FILES else (kind,)):
+            if _kind_of(given) not in _LIES_IN.get(kind, (kind,)):
                 raise ConfigError(f"input {role!r}: expected {describe_kind(kind)}, found the kind {_kind_of(given)}")
 
 
@@ -120,4 +133,5 @@ def is_outside(kind: str) -> bool:
 
 def describe_kind(kind: str) -> str:
     """Say what an input must be."""
-    return _OUTSIDE.get(kind) or f"an artifact of the kind {kind}"
+    where = "a folder, hub:organisation/name or builtin:tiny, or " if kind == MODEL else ""
+    return _OUTSIDE.get(kind) or f"{where}an artifact of the kind {kind}"

@@ -12,8 +12,8 @@ from prefline.data.wording import did_you_mean, shorten
 from prefline.pipeline.catalogue import find_stage
 from prefline.pipeline.filesystem import list_folder
 from prefline.pipeline.pipeline_file import Entry, PipelineFile
-from prefline.pipeline.sources import HUB, HubDataset
-from prefline.pipeline.stages import FILE, FILES, FOLDER, Stage, describe_kind, is_outside
+from prefline.pipeline.provided import Provided, parse_place
+from prefline.pipeline.stages import FILE, FOLDER, MODEL, Stage, describe_kind, is_outside
 from prefline.pipeline.store import Artifact, Store
 
 
@@ -24,7 +24,7 @@ class Upstream:
     part: str
 
 
-Source = Upstream | Artifact | Path | HubDataset
+Source = Upstream | Artifact | Path | Provided
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +63,16 @@ def _check(
         settings = stage.params.parse(entry.params)
     with _at(f"stages.{name}.seed"):
         # The file's own seed is for those who want one; an entry's is meant for just this stage.
-        chosen = seed if entry.seed is None and stage.seeded else entry.seed
-        stage.check_seed(chosen)
+        chosen = seed if entry.seed is None and stage.needs_seed(settings) else entry.seed
+        stage.check_seed(chosen, settings)
     sources: dict[str, Source] = {}
     with _at(f"stages.{name}.inputs"):
         stage.check_roles(entry.inputs)
+    with _at(f"stages.{name}"):
+        stage.check(settings, entry.inputs)
     for role, text in entry.inputs.items():
-        kind = stage.takes[role]
         with _at(f"stages.{name}.inputs.{role}"):
-            if kind == FILES and text.startswith(HUB):
-                sources[role] = HubDataset.parse(text)
-            elif is_outside(kind):
-                sources[role] = _find_path(text, kind, stages, folder)
-            else:
-                sources[role] = _find_artifact(text, kind, stages, store)
+            sources[role] = _find(text, stage.takes[role], stages, folder, store)
     return Part(name, stage, settings, sources, chosen, entry.name)
 
 
@@ -88,6 +84,17 @@ def _check_labels(parts: Iterable[Part]) -> None:
             other = taken.setdefault((part.stage.makes, part.label), part.name)
             if other != part.name:
                 raise ConfigError(f"stages.{part.name}.name: {part.label!r} is what {other} is to be called already")
+
+
+def _find(text: str, kind: str, stages: Mapping[str, Stage], folder: Path, store: Store | None) -> Source:
+    place = parse_place(text, kind)
+    if not isinstance(place, Path):
+        return place
+    if is_outside(kind):
+        return _find_path(text, kind, stages, folder)
+    if kind == MODEL and text not in stages and (near := folder / place.expanduser()).is_dir():
+        return near
+    return _find_artifact(text, kind, stages, store)
 
 
 def _find_path(text: str, kind: str, stages: Mapping[str, Stage], folder: Path) -> Path:

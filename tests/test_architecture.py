@@ -91,6 +91,8 @@ def test_the_wheel_holds_prefline_alone_and_all_of_it(tmp_path: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in names} == {"prefline"}
     expected = {f"prefline/{path.relative_to(ROOT).as_posix()}" for path in MODULES}
+    world = {path for path in (ROOT / "pipeline" / "builtin").rglob("*") if path.suffix not in (".py", ".pyc")}
+    expected |= {f"prefline/{path.relative_to(ROOT).as_posix()}" for path in world if path.is_file()}
     assert names == expected | {f"prefline/{layer}/py.typed" for layer in LAYERS}
 
 

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 import typer
 
+from prefline.pipeline.catalogue import STAGES
 from prefline.pipeline.cli import app
+from prefline.pipeline.cli_catalogue import build_command
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("[A-Z]*.md"))]
+PAGES = [*sorted(ROOT.glob("[A-Z]*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+# What is only a stand-in until it is typed.
+VERBS |= {name: build_command(name) for name in STAGES if not VERBS[name].params}
 
 
 def blocks(page: Path, *languages: str) -> list[str]:
@@ -28,19 +32,22 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_code_in_the_documentation_runs_in_order(checkout: Path) -> None:
+def fenced_code(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"^```(sh|python)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [*filter(fenced_code, PAGES)], ids=lambda page: page.name)
+def test_the_code_of_a_page_runs_in_order(page: Path, checkout: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFLINE_")}
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    ran = 0
-    pages = ("README.md", "docs/manifests.md", "docs/comparisons.md", "docs/pipelines.md")
-    for page in (ROOT / name for name in pages):
-        fenced = re.findall(r"^```(sh|python)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-        for language, code in fenced:
-            command = ["sh", "-euc", code] if language == "sh" else [sys.executable, "-W", "error", "-c", code]
-            done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}{done.stderr}"
-            ran += 1
-    assert ran >= 6
+    for language, code in fenced_code(page):
+        command = ["sh", "-euc", code] if language == "sh" else [sys.executable, "-W", "error", "-c", code]
+        done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}{done.stderr}"
+
+
+def test_most_pages_have_code_that_runs() -> None:
+    assert len([page for page in PAGES if fenced_code(page)]) >= 6
 
 
 def test_the_demo_runs(tmp_path: Path) -> None:
@@ -62,7 +69,7 @@ def test_every_verb_and_every_option_is_documented(verb: str) -> None:
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     section = re.search(rf"^## {verb}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     assert section, f"docs/cli.md has no section {verb}"
-    documented = set(re.findall(r"^- `(--[a-z-]+)", section[1], re.MULTILINE))
+    documented = set(re.findall(r"^- `(--[a-z0-9-]+)", section[1], re.MULTILINE))
     options = {name for param in VERBS[verb].params for name in param.opts if name.startswith("--")}
     assert documented == options - {"--help"}
     assert VERBS[verb].help, f"{verb} has no help"
@@ -72,9 +79,9 @@ def test_the_documentation_names_no_verb_that_does_not_exist() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         in_code = [
-            line for code in blocks(page, "sh", "text") for line in re.findall(r"^prefline ([a-z]+)", code, re.M)
+            line for code in blocks(page, "sh", "text") for line in re.findall(r"^prefline ([a-z][a-z-]*)", code, re.M)
         ]
-        for verb in [*in_code, *re.findall(r"`prefline ([a-z]+)", text)]:
+        for verb in [*in_code, *re.findall(r"`prefline ([a-z][a-z-]*)", text)]:
             assert verb in VERBS, f"{page.name}: prefline {verb}"
 
 
@@ -96,7 +103,7 @@ def test_the_tree_in_the_readme_lists_every_file() -> None:
             listed[folder] = set()
         else:
             listed[folder].add(name)
-    for package in ("data", "reward_model", "policy", "pipeline"):
+    for package in ("data", "reward_model", "policy", "pipeline", "pipeline/builtin"):
         assert listed[package] == {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}
     assert all((ROOT / folder).is_dir() for folder in listed)
 

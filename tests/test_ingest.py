@@ -23,7 +23,8 @@ from prefline.pipeline.collection import DEFAULT_GRACE, sweep_store
 from prefline.pipeline.ingest import IngestParams, count_allowed
 from prefline.pipeline.pipeline_file import PipelineFile
 from prefline.pipeline.publishing import utc_now
-from prefline.pipeline.sources import SourceFolder, read_source
+from prefline.pipeline.provided import read_source
+from prefline.pipeline.sources import SourceFolder
 from prefline.pipeline.wiring import wire
 
 Run = Callable[..., Any]

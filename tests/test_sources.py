@@ -17,7 +17,8 @@ from prefline.pipeline.cli_catalogue import build_command
 from prefline.pipeline.pipeline_file import PipelineFile, json_schema
 from prefline.pipeline.planning import Planner
 from prefline.pipeline.running import Ended, run
-from prefline.pipeline.sources import HubDataset, SourceFile, SourceFolder, read_source
+from prefline.pipeline.provided import HubDataset, read_source
+from prefline.pipeline.sources import SourceFile, SourceFolder
 from prefline.pipeline.wiring import Part, wire
 
 ROW = {"prompt": "p", "responses": ["a", "b"], "best": 0}
