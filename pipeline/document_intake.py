@@ -8,13 +8,13 @@ from prefline.data.documents import Document, find_columns, read_documents
 from prefline.data.errors import DataError
 from prefline.data.ingestion import Rejection
 from prefline.data.passages import STORY, read_stories
-from prefline.data.rows import Reading, list_files
+from prefline.data.rows import Reading
 from prefline.data.wording import count, printable
 from prefline.pipeline.gathering import write_rejection
 from prefline.pipeline.ingest import REJECTED, count_allowed
 from prefline.pipeline.jobs import Job
 from prefline.pipeline.scratch import GrowingFile
-from prefline.pipeline.sources import Outside, SourceFolder
+from prefline.pipeline.sources import Outside, SourceFolder, list_paths
 
 SOURCE = "source"  # stands for the name of a single file, which the recipe does not know: only its bytes
 _STEP = 4096  # rows between two looks at how far it has come
@@ -41,7 +41,7 @@ class DocumentIntake:
 
     def read(self) -> Iterator[Document]:
         """Yield the documents, file by file."""
-        for path in _list_paths(self._source):
+        for path in _list_stories(self._source) or list_paths(self._source):
             for item in self._read_file(path):
                 self.rows += 1
                 if isinstance(item, Rejection):
@@ -95,15 +95,6 @@ class DocumentIntake:
         self.rejections.write(write_rejection(rejection._replace(file=name)))
 
 
-def _list_paths(source: Outside) -> list[Path]:
-    """List the files that are read, all of them known to the recipe: of a folder of stories, those."""
-    if not isinstance(source, SourceFolder):
-        return [source.path]
-    known = [file.path for file in source.files]
-    stories = [path for path in known if path.suffix == STORY]
-    if stories or source.chosen:
-        return stories or known
-    listed = {*list_files(source.path)}
-    if new := sorted(path.name for path in listed - {*known}):
-        raise DataError(f"{source.path}: {new[0]} came into this folder meanwhile: run again when nobody writes there")
-    return [path for path in known if path in listed]
+def _list_stories(source: Outside) -> list[Path]:
+    """List the stories of a folder: where there are any, nothing else of it is read."""
+    return [file.path for file in source.files if file.path.suffix == STORY] if isinstance(source, SourceFolder) else []

@@ -13,7 +13,7 @@ import numpy as np
 from prefline.data.errors import DataError
 from prefline.data.layout import Aids
 from prefline.data.quality import Asked, assess, report
-from prefline.data.rows import Reading, list_files, list_passed_over
+from prefline.data.rows import Reading, list_passed_over
 from prefline.data.texts import open_texts
 from prefline.data.truncation import load_tokenizer
 from prefline.data.wording import count, printable, shorten
@@ -25,7 +25,7 @@ from prefline.pipeline.ingest import HELD_OUT, PAGE, REJECTED, REPORT, TOKENIZER
 from prefline.pipeline.intake import Ask, Intake
 from prefline.pipeline.jobs import Job
 from prefline.pipeline.quality_page import render_quality
-from prefline.pipeline.sources import Outside, SourceFolder
+from prefline.pipeline.sources import SourceFolder, list_paths
 from prefline.pipeline.stages import Outcome
 from prefline.pipeline.terminal_quality import describe_quality
 
@@ -40,7 +40,7 @@ def ingest(job: Job) -> Outcome:
     tokenizer = load_tokenizer(job.source("tokenizer").path) if "tokenizer" in job.inputs else None
     report([], require=job.params.require)  # what no report has is known before hours of reading
     source = job.source("source")
-    paths = _list_paths(source)
+    paths = list_paths(source)
     if isinstance(source, SourceFolder):
         _tell_files(job, source, paths)
     with contextlib.closing(Intake(job, add_choosers(job, _ask(job, tokenizer), paths))) as intake:
@@ -62,20 +62,6 @@ def _ask(job: Job, tokenizer: Any) -> Ask:
     reading = Reading(params.format, params.encoding, params.delimiter, params.quoting, params.header)
     aids = Aids(params.pad, texts, None if tokenizer is None else tokenizer.get_vocab_size())
     return Ask(params.layout, dict(params.map), reading, aids, tokenizer)
-
-
-def _list_paths(source: Outside) -> list[Path]:
-    """List the files that are read, all of them known to the recipe."""
-    if not isinstance(source, SourceFolder):
-        return [source.path]
-    known = [file.path for file in source.files]
-    paths = known if source.chosen else list_files(source.path)
-    for path in sorted({*paths} - {*known}):
-        raise DataError(
-            f"{source.path}: expected files that were there at the beginning, right in this folder, found {path}: "
-            "copy it there, and run again when nobody writes there"
-        )
-    return paths
 
 
 def _tell_files(job: Job, folder: SourceFolder, paths: list[Path]) -> None:

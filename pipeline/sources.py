@@ -122,6 +122,24 @@ class SourceFolder:
 Outside = SourceFile | SourceFolder
 
 
+def list_paths(source: Outside) -> list[Path]:
+    """List the files with rows, all of them known to the recipe."""
+    if not isinstance(source, SourceFolder):
+        return [source.path]
+    known = [file.path for file in source.files]
+    if source.chosen:
+        return known
+    from prefline.data.rows import list_files  # the readers, which no plan needs
+
+    paths = list_files(source.path)
+    for path in sorted({*paths} - {*known}):
+        raise DataError(
+            f"{source.path}: expected files that were there at the beginning, right in this folder, found {path}: "
+            "copy it there, and run again when nobody writes there"
+        )
+    return paths
+
+
 def _list_files(folder: Path) -> list[Path]:
     """List the files right in a folder, in order of name, without hidden ones."""
     try:
