@@ -35,9 +35,11 @@ def describe_problems(model: type[BaseModel], error: ValidationError) -> list[st
             lines.append(f"unknown key {where!r}{meant}{shorten(known, 200)}")
         elif problem["type"] == "missing":
             lines.append(f"{where!r} is missing")
+        elif not where:  # of the settings together: what was found is all of them
+            lines.append(problem["msg"].removeprefix("Value error, "))
         else:
             found = "nothing" if problem["input"] is None else shorten(repr(problem["input"]))
-            lines.append(f"{where or 'value'}: {problem['msg'].removeprefix('Value error, ')}, found {found}")
+            lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}, found {found}")
     return lines
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 
 from prefline.data import (
     layout_2019,
@@ -71,7 +70,9 @@ def find_layout(
     try:
         found = find_among(layouts, sample, name, given, layout_references.REMEDY if aids.synthesize else _REMEDY)
     except DataError as error:
-        describe = _describe_responses if aids.synthesize else partial(_describe_help, others)
+        if aids.label and _find_fitting(others, sample, given or {}):
+            raise DataError(layout_references.ONE_RESPONSE) from None
+        describe = _describe_responses if aids.synthesize else _describe_help
         raise DataError(f"{describe(sample, given or {})}{error}") from None
     if found.layout is layout_pairs.IMPLICIT_TEXT and name is None:
         _check_promptless(sample, found.columns)
@@ -99,24 +100,30 @@ def find_among(
     raise DataError(_describe_failure(layouts, name, given, sample, present, remedy))
 
 
-def _describe_help(layouts: Iterable[Layout], sample: Sequence[Row], given: Columns) -> str:
+def _find_fitting(layouts: Iterable[Layout], sample: Sequence[Row], given: Columns) -> Layout | None:
+    """Return the first of some layouts that rows are of."""
+    fitting = (layout for layout in layouts if given.keys() <= layout.roles.keys() and layout.find(sample, given))
+    return next(fitting, None)
+
+
+def _describe_help(sample: Sequence[Row], given: Columns) -> str:
     """Say what can be done where nobody has chosen, if rows are of such a layout."""
-    for layout in layouts:
-        if given.keys() <= layout.roles.keys() and layout.find(sample, given):
-            help_ = layout_references.HELP if layout in layout_references.LAYOUTS else layout_candidates.HELP
-            return f"{help_}. If somebody has chosen: "
-    return ""
+    layout = _find_fitting(_UNCHOSEN, sample, given)
+    if layout is None:
+        return ""
+    help_ = layout_references.HELP if layout in layout_references.LAYOUTS else layout_candidates.HELP
+    return f"{help_}. If somebody has chosen: "
 
 
 def _describe_responses(sample: Sequence[Row], given: Columns) -> str:
     """Say that nothing need be made where there are responses already, if rows are of such a layout."""
-    for layout in (*_CHOSEN, *layout_candidates.LAYOUTS):
-        if given.keys() <= layout.roles.keys() and layout.find(sample, given):
-            return (
-                f"rows of the layout {layout.name} hold responses already: leave the negatives out, or name the column "
-                "of a reference. With negatives, "
-            )
-    return ""
+    layout = _find_fitting((*_CHOSEN, *layout_candidates.LAYOUTS), sample, given)
+    if layout is None:
+        return ""
+    return (
+        f"rows of the layout {layout.name} hold responses already: leave the negatives out, or name the column of a "
+        "reference. With negatives, "
+    )
 
 
 def _check_promptless(sample: Sequence[Row], columns: Columns) -> None:

@@ -46,7 +46,8 @@ class Asked(NamedTuple):
     tokenizer: str | None = None
     length: int | None = None  # in tokens, what a model will see
     require: Sequence[str] = ()
-    chosen: bool = True  # whether somebody chose; a reference is the best by construction, and nobody could disagree
+    feedback: str | None = None  # who chose (pipeline/feedback.py); None where nobody has said
+    chosen_by: Sequence[str] = ()  # the labellers that were played, or the classes of negatives
 
 
 class Assessed(NamedTuple):
@@ -115,14 +116,15 @@ def assess(
     bias = Bias(survey.names.systems, survey.names.categories)
     repeats = find_repeats(survey, agreement if judged is None else None, bias)
     held = assign_all(repeats.prompts.digests, near, asked.held_out)
-    report = {"schema": SCHEMA, "verdict": [], "rows": rows}
+    feedback = None if asked.feedback is None else {"kind": asked.feedback, "by": list(asked.chosen_by)}
+    report = {"schema": SCHEMA, "verdict": [], "feedback": feedback, "rows": rows}
     oddities = _tally(report, survey, repeats, bias, asked)
     report["duplicates"]["near"] = _describe_near(survey, near, asked, fetch)
     report["split"] = describe_split(repeats.prompts, held, near, asked.held_out)
     report["agreement"] = agreement.result()
     report["odd"] = list(_describe_oddities(oddities, fetch))
     report["checks"] = [requirement.check(report) for requirement in requirements]
-    report["verdict"] = judge(report, chosen=asked.chosen)
+    report["verdict"] = judge(report)
     return Assessed(report, repeats.prompts.digests[held])
 
 

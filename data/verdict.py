@@ -14,10 +14,24 @@ _SURE = 0.001  # a p below which a test is worth a word
 _CLEAR = 0.05  # how far above chance a system wins at the least, to be worth a word
 
 
-def judge(report: Mapping[str, Any], *, chosen: bool = True) -> list[str]:
-    """Say what a person should know before anything is trained; of agreement only where somebody has `chosen`."""
-    parts = [part for part in _PARTS if chosen or part is not _judge_annotators]
-    return [sentence for part in parts for sentence in part(report)]
+def judge(report: Mapping[str, Any]) -> list[str]:
+    """Say what a person should know before anything is trained."""
+    return [sentence for part in _PARTS for sentence in part(report)]
+
+
+def describe_feedback(feedback: Mapping[str, Any]) -> str:
+    """Say who chose, and where nobody did, what stands in their place."""
+    names = f" ({shorten(', '.join(feedback['by']), 200)})" if feedback["by"] else ""
+    return f"{feedback['kind']}: {_FEEDBACK[feedback['kind']]}{names}"
+
+
+_FEEDBACK = {
+    "human": "people chose the best",
+    "judge": "a language model chose the best",
+    "mock": "no person chose, a program played the annotators",
+    "rule": "no person chose, a rule or a metric did",
+    "synthetic": "nobody chose, references are the best by construction, beside texts made to fail",
+}
 
 
 def describe_found(found: float | None) -> str:
@@ -66,6 +80,8 @@ def _judge_size(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _judge_annotators(report: Mapping[str, Any]) -> Iterator[str]:
+    if report["feedback"] and report["feedback"]["kind"] == "synthetic":
+        return  # nobody was asked, so nobody could disagree
     agreement = report["agreement"]
     if agreement is None:
         yield (

@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 # Control, invisible (bidi overrides among them), lone surrogates, line and paragraph ends.
 INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -31,6 +31,15 @@ def plain(value: object) -> str:
     if isinstance(value, float):
         return re.sub(r"e([+-])0", r"e\1", repr(value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def find_typed_escapes(texts: Mapping[str, str]) -> str | None:
+    r"""Say which settings hold \n as two characters, as a shell passes it on where a line end was meant."""
+    names = [name for name, text in texts.items() if "\\n" in text]
+    if not names:
+        return None
+    hold = "holds" if len(names) == 1 else "hold"
+    return f"{' and '.join(names)} {hold} a backslash and an n, and no line end: if one was meant, a shell wants $'\\n'"
 
 
 def printable(text: object) -> str:

@@ -11,6 +11,12 @@ run() {
 
 run ingest docs/example/labels.jsonl --name example
 run ingest docs/example/labels.jsonl --feedback mock --name rehearsal
+run ingest docs/example/references.jsonl --negatives last-mile --seed 1 --name synthetic
+run ingest 'builtin:reviews?responses=4&rows=500&split=all' --labeller sentiment:0.5 --seed 1 --name mock
+# A small model on a shared machine is quicker with one thread.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+run train-lm 'builtin:notes?rows=100&split=all' --model builtin:tiny --suffix ' TL;DR:' --lead ' ' --length 160 \
+    --held-out 0.1 --steps 5 --seed 1 --name tuned
 run plan docs/example/pipeline.yaml
 run plan docs/example/pipeline.yaml --set stages.labels.params.feedback=judge
 run list
@@ -26,7 +32,11 @@ Look at:
   $OUT/lineage.svg    what was made from what, in a browser
   $("$BIN/prefline" show example --path)
       an artifact: plain files, and manifest.json, which says what they are and what they were made from
-Then try a file of your own (README.md shows the layout):
+  $("$BIN/prefline" show synthetic --path)/quality.html
+      what comparisons are worth, here of references against texts made to fail, in a browser
+  $("$BIN/prefline" show tuned --path)
+      a language model, which transformers opens as it is
+Then try a file of your own (docs/comparisons.md has the layouts; where nobody has chosen, docs/synthesis.md helps):
   export PATH="\$PWD/$BIN:\$PATH"
   prefline ingest FILE
 END

@@ -26,7 +26,7 @@ from prefline.pipeline.ingest import IngestParams, find_labellers
 from prefline.pipeline.intake import Ask
 from prefline.pipeline.jobs import Job
 
-_SHOWN = 4096  # rows between two words on how far it is
+_SHOWN = 256  # rows between two words on how far it is
 
 
 def add_choosers(job: Job, ask: Ask, paths: Sequence[Path]) -> Ask:
@@ -103,10 +103,17 @@ def _open(job: Job, ask: Ask, paths: Iterable[Path]) -> Iterator[tuple[Found, It
             yield found, counted(rows)
 
 
+def name_choosers(params: IngestParams) -> tuple[str, ...]:
+    """Return the names of the labellers that are played, or of the classes of negatives."""
+    if params.labeller:
+        return tuple(labeller.name for labeller in find_labellers(params.labeller))
+    return params.negatives
+
+
 def describe_choosers(params: IngestParams, survey: Survey) -> dict[str, Any]:
     """Say what the manifest tells of who chose."""
     if params.labeller:
-        return {"labellers": [labeller.name for labeller in find_labellers(params.labeller)]}
+        return {"labellers": list(name_choosers(params))}
     if not params.negatives:
         return {}
     from prefline.data.synthesis import BEST

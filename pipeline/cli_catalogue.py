@@ -26,9 +26,9 @@ from prefline.pipeline.cli_options import (
     create_store,
 )
 from prefline.pipeline.making import Made, make
-from prefline.pipeline.provided import parse_place, read_source
+from prefline.pipeline.provided import lies_outside, parse_place, read_source
 from prefline.pipeline.sources import Outside
-from prefline.pipeline.stages import MODEL, RESERVED, Stage, describe_kind, is_outside
+from prefline.pipeline.stages import RESERVED, Stage, describe_kind, is_outside, lies_as
 from prefline.pipeline.store import Artifact, Store
 from prefline.pipeline.strict_yaml import parse_scalar
 from prefline.pipeline.terminal import describe_moved_names, results, say
@@ -151,7 +151,7 @@ def _option(stage: Stage, field: str) -> str:
 def _read_outside(kind: str, text: str) -> Outside | None:
     """Take the digests of what lies outside the store; None: it is an artifact."""
     place = parse_place(text, kind)
-    if isinstance(place, Path) and not is_outside(kind) and not (kind == MODEL and place.is_dir()):
+    if isinstance(place, Path) and not is_outside(kind) and not (lies_as(kind) and lies_outside(place, kind)):
         return None
     return read_source(place, kind)
 
@@ -160,9 +160,9 @@ def _find(store: Store, kind: str, text: str) -> Artifact:
     try:
         return store.get(store.resolve(text))
     except UnknownArtifactError as error:
-        if kind != MODEL:
+        if not lies_as(kind):
             raise
-        raise UnknownArtifactError(f"{error}; and there is no folder of that name") from None
+        raise UnknownArtifactError(f"{error}; and there is no {' or '.join(lies_as(kind))} of that name") from None
 
 
 def _inputs(stage: Stage) -> Iterator[inspect.Parameter]:

@@ -20,14 +20,13 @@ from prefline.data.row_types import Format
 from prefline.data.views import View
 from prefline.pipeline.feedback import Feedback
 from prefline.pipeline.jobs import Job
-from prefline.pipeline.stages import FILE, FILES, FOLDER, Outcome, Stage
+from prefline.pipeline.stages import FILES, FOLDER, TOKENIZER, Outcome, Stage
 
 if TYPE_CHECKING:
     from prefline.data.labelling import Labeller
 
 TRAIN, HELD_OUT, REJECTED = "train.jsonl", "held_out.jsonl", "rejected.jsonl"
 REPORT, PAGE = "quality.json", "quality.html"
-TOKENIZER = "tokenizer.json"
 
 
 def count_allowed(limit: str, rows: int) -> int:
@@ -180,7 +179,7 @@ INGEST = Stage(
     IngestParams,
     _run,
     makes="comparisons",
-    takes={"source": FILES, "tokenizer": FILE, "texts": FOLDER},
+    takes={"source": FILES, "tokenizer": TOKENIZER, "texts": FOLDER},
     optional=frozenset({"tokenizer", "texts"}),
     seeded=lambda params: bool(params.negatives or params.labeller),
     computes=False,

@@ -17,16 +17,18 @@ from prefline.data.rows import Reading, list_passed_over
 from prefline.data.texts import open_texts
 from prefline.data.truncation import load_tokenizer
 from prefline.data.wording import count, printable, shorten
-from prefline.pipeline.choosing import add_choosers, describe_choosers
+from prefline.pipeline.choosing import add_choosers, describe_choosers, name_choosers
 from prefline.pipeline.combining import combine_annotators
 from prefline.pipeline.filesystem import create_file, explaining, make_folder, write_file
 from prefline.pipeline.gathering import Gathered
-from prefline.pipeline.ingest import HELD_OUT, PAGE, REJECTED, REPORT, TOKENIZER, TRAIN, IngestParams, count_allowed
+from prefline.pipeline.ingest import HELD_OUT, PAGE, REJECTED, REPORT, TRAIN, IngestParams, count_allowed
+from prefline.pipeline.inputs import check_unchanged, tokenizer_file
 from prefline.pipeline.intake import Ask, Intake
 from prefline.pipeline.jobs import Job
+from prefline.pipeline.provided import TOKENIZER_FILE
 from prefline.pipeline.quality_page import render_quality
 from prefline.pipeline.sources import SourceFolder, list_paths
-from prefline.pipeline.stages import Outcome
+from prefline.pipeline.stages import Outcome, identify
 from prefline.pipeline.terminal_quality import describe_quality
 
 _COMBINED = "combined"  # a folder of the scratch files, for what is made anew after each kill
@@ -37,7 +39,7 @@ _MANY = 0.1  # of the rows: then it is rather the reading that is wrong
 
 def ingest(job: Job) -> Outcome:
     """Take in what the job was given, and write the files of the artifact."""
-    tokenizer = load_tokenizer(job.source("tokenizer").path) if "tokenizer" in job.inputs else None
+    tokenizer = load_tokenizer(tokenizer_file(job)) if "tokenizer" in job.inputs else None
     report([], require=job.params.require)  # what no report has is known before hours of reading
     source = job.source("source")
     paths = list_paths(source)
@@ -76,8 +78,7 @@ def _tell_files(job: Job, folder: SourceFolder, paths: list[Path]) -> None:
 def _check_unchanged(job: Job) -> None:
     """Refuse what was read if it is not what the recipe names, and forget it."""
     try:
-        for role in job.inputs:
-            job.source(role).check_unchanged()
+        check_unchanged(job)
     except DataError:
         job.erase()
         raise
@@ -127,10 +128,11 @@ def _write(job: Job, intake: Intake, gathered: Gathered) -> Outcome:
         places=judged is None and all(intake.layouts.values()),
         gold=params.gold,
         # By its bytes, as in the recipe: its name is not the same everywhere.
-        tokenizer=job.source("tokenizer").identity if "tokenizer" in job.inputs else None,
+        tokenizer=identify(job.inputs["tokenizer"]) if "tokenizer" in job.inputs else None,
         length=params.length,
         require=params.require,
-        chosen=not params.negatives,
+        feedback=params.feedback,
+        chosen_by=name_choosers(params),
     )
     found, held_out = assess(
         survey, gathered.sketches(), asked, gathered.fetch, rows=intake.describe_rows(), judged=judged
@@ -156,9 +158,9 @@ def _keep_tokenizer(job: Job) -> None:
             "the comparisons are token ids, which mean nothing without their tokenizer: "
             "give its tokenizer.json with --tokenizer"
         )
-    with explaining(job.folder / TOKENIZER):
-        shutil.copyfile(job.source("tokenizer").path, job.folder / TOKENIZER)
-    job.source("tokenizer").check_unchanged()
+    with explaining(job.folder / TOKENIZER_FILE):
+        shutil.copyfile(tokenizer_file(job), job.folder / TOKENIZER_FILE)
+    check_unchanged(job)
 
 
 def _tell_report(job: Job, found: dict[str, Any]) -> None:

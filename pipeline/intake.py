@@ -16,12 +16,14 @@ from prefline.data.rows import Reading, describe, read_rows
 from prefline.data.wording import printable
 from prefline.pipeline.gathering import Gathered, write_rejection
 from prefline.pipeline.ingest import REJECTED
+from prefline.pipeline.inputs import list_outside
 from prefline.pipeline.jobs import Job
 from prefline.pipeline.scratch import GrowingFile, is_whole
 from prefline.pipeline.sources import SourceFolder
 
 SOURCE = "source"  # stands for the name of a single file, which the recipe does not know: only its bytes
 _STEP = 4096  # rows between two looks at whether to save or to stop
+_SLOW_STEP = 256  # the same where each row is chosen for, which takes milliseconds
 _MOST_REASONS = 1000
 _SHOWN_REASONS = 20
 _PARTICULARS = re.compile(r"'(?:[^'\\]|\\.)*'|\d[\d,.]*")
@@ -44,6 +46,7 @@ class Intake:
         """Begin, or go on from the state that was saved last."""
         self._job = job
         self._ask = ask
+        self._step = min(_STEP, _SLOW_STEP) if ask.aids.synthesize or ask.aids.label else _STEP
         self._names_files = isinstance(job.source("source"), SourceFolder)  # whose names are part of the recipe
         self._shown: list[Found] = []
         self.layouts: dict[str, bool] = {}  # whether the order of responses is one that annotators saw, by name
@@ -72,9 +75,9 @@ class Intake:
         self._file, self._row, self._reasons = state["file"], state["row"], state["reasons"]
 
     def _state(self) -> dict[str, Any]:
-        for role in self._job.inputs:
+        for given in list_outside(self._job):
             # Nothing is to be gone on with that came from other bytes than those of the recipe.
-            self._job.source(role).check_untouched()
+            given.check_untouched()
         return {
             "gathered": self.gathered.save(),
             "rejections": self.rejections.save(),
@@ -102,7 +105,7 @@ class Intake:
         if self._row:
             rows = read_rows(path, self._ask.reading, skip=self._row)
         # What comes together from many rows comes after the last of them, and there is no going on in between.
-        most = _STEP if found is None or found.layout.read else None
+        most = self._step if found is None or found.layout.read else None
         pending: list[Comparison] = []
         done = 0
         for item in interpret(rows, found, self._ask.aids):
@@ -113,7 +116,7 @@ class Intake:
                 self.accepted += item.rows
                 pending += item.comparisons
                 done += item.rows
-            if done == most or len(pending) >= 2 * _STEP:
+            if done == most or len(pending) >= 2 * self._step:
                 self._add(pending)
                 if most:
                     self._finish_step(done)

@@ -16,7 +16,7 @@ from prefline.data.errors import ConfigError
 from prefline.data.prompts import PromptFormat
 from prefline.pipeline.ingest import Columns, check_limit
 from prefline.pipeline.jobs import Job
-from prefline.pipeline.stages import FILE, FILES, Outcome, Stage
+from prefline.pipeline.stages import FILES, TOKENIZER, Outcome, Stage
 
 
 def _split_names(given: object) -> object:
@@ -80,7 +80,7 @@ PREPARE = Stage(
     PrepareParams,
     _run,
     makes="prompts",
-    takes={"source": FILES, "tokenizer": FILE},
+    takes={"source": FILES, "tokenizer": TOKENIZER},
     optional=frozenset({"tokenizer"}),
     computes=False,
     stepwise=False,

@@ -25,13 +25,15 @@ from prefline.data.prompts import EMPTY, FORMAT, Skipped, Trimmed, Trimming
 from prefline.data.sketches import ROW, SketchFile, as_numbers, flatten_prompt, make_rows
 from prefline.data.splitting import assign_all
 from prefline.data.truncation import load_tokenizer
-from prefline.data.wording import count, printable, shorten
+from prefline.data.wording import count, find_typed_escapes, printable, shorten
 from prefline.pipeline.document_intake import DocumentIntake
 from prefline.pipeline.filesystem import create_file, explaining
 from prefline.pipeline.gathering import write_line
-from prefline.pipeline.ingest import HELD_OUT, REJECTED, TOKENIZER, TRAIN
+from prefline.pipeline.ingest import HELD_OUT, REJECTED, TRAIN
+from prefline.pipeline.inputs import check_unchanged, tokenizer_file
 from prefline.pipeline.jobs import Job
 from prefline.pipeline.prepare import PrepareParams
+from prefline.pipeline.provided import TOKENIZER_FILE
 from prefline.pipeline.scratch import GrowingFile
 from prefline.pipeline.stages import Outcome
 
@@ -44,6 +46,8 @@ def prepare(job: Job) -> Outcome:
     """Make prompts of what the job was given, and write the files of the artifact."""
     params: PrepareParams = job.params
     make = _choose_way(job)
+    if said := find_typed_escapes({"prefix": params.prefix, "suffix": params.suffix}):
+        job.tell(f"{job.label}: {said}")
     with contextlib.closing(DocumentIntake(job, "source", params.map, params.encoding)) as intake:
         documents = intake.read()
         if params.passage_words is not None:
@@ -60,9 +64,9 @@ def prepare(job: Job) -> Outcome:
     with create_file(job.folder / FORMAT) as stream:
         stream.write(json.dumps(params.format.model_dump(), ensure_ascii=False, indent=1).encode() + b"\n")
     if "tokenizer" in job.inputs:
-        with explaining(job.folder / TOKENIZER):
-            shutil.copyfile(job.source("tokenizer").path, job.folder / TOKENIZER)
-        job.source("tokenizer").check_unchanged()
+        with explaining(job.folder / TOKENIZER_FILE):
+            shutil.copyfile(tokenizer_file(job), job.folder / TOKENIZER_FILE)
+        check_unchanged(job)
     return Outcome({**data, "rejected": intake.rejected, "format": params.format.model_dump()})
 
 
@@ -71,7 +75,7 @@ def _choose_way(job: Job) -> Callable[[list[Document]], Iterator[Prompt | Trimme
     params: PrepareParams = job.params
     form = params.format
     clean = compose_cleanups(params.clean)
-    trim = Trimming(form, load_tokenizer(job.source("tokenizer").path)).trim if "tokenizer" in job.inputs else None
+    trim = Trimming(form, load_tokenizer(tokenizer_file(job))).trim if "tokenizer" in job.inputs else None
     edits = bool(form.trims or form.prefix or form.suffix or params.clean)
 
     def make(documents: list[Document]) -> Iterator[Prompt | Trimmed | Skipped]:

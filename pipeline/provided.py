@@ -21,9 +21,11 @@ from urllib.parse import parse_qsl
 from prefline.data.errors import ConfigError, DataError
 from prefline.data.wording import did_you_mean
 from prefline.pipeline.sources import Outside, SourceFile, SourceFolder
-from prefline.pipeline.stages import FILES, MODEL
+from prefline.pipeline.stages import FILES, MODEL, TEXTS, TOKENIZER
 
 HUB, BUILTIN = "hub:", "builtin:"
+TOKENIZER_FILE = "tokenizer.json"
+_OF_DATA, _OF_MODELS = (FILES, TEXTS), (MODEL, TOKENIZER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,10 @@ class BuiltinData:
         from prefline.pipeline.builtin.world import render
 
         name, given = _parse(self.text, BUILTIN, None)
-        path = _folder() / f"{name}.jsonl"
+        # Under the name that it was asked for by, which messages show.
+        path = _folder() / f"{self.text.replace('/', '_')}.jsonl"
         path.write_bytes(render(name, given))
-        written = _folder() / SourceFile.read(path).sha256  # two may have one name, and other options
-        written.mkdir(exist_ok=True)
-        return replace(SourceFile.read(path.replace(written / path.name)), title=self.text)
+        return replace(SourceFile.read(path), title=self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +110,38 @@ Provided = HubDataset | HubModel | BuiltinData | BuiltinModel
 
 def parse_place(text: str, kind: str) -> Path | Provided:
     """Tell a path from the name of something that is provided; what there is depends on the kind that is wanted."""
-    if text.startswith(HUB) and kind in (FILES, MODEL):
-        return HubModel.parse(text) if kind == MODEL else HubDataset.parse(text)
-    if text.startswith(BUILTIN) and kind in (FILES, MODEL):
-        return BuiltinModel(text) if kind == MODEL else BuiltinData(text)
+    if text.startswith(HUB) and kind in (*_OF_DATA, *_OF_MODELS):
+        return HubModel.parse(text) if kind in _OF_MODELS else HubDataset.parse(text)
+    if text.startswith(BUILTIN) and kind in (*_OF_DATA, *_OF_MODELS):
+        return BuiltinModel(text) if kind in _OF_MODELS else BuiltinData(text)
     return Path(text)
+
+
+def lies_outside(path: Path, kind: str) -> bool:
+    """Say whether what a path leads to can be an input of a kind that may be an artifact as well."""
+    try:
+        return path.is_dir() or (path.is_file() and kind in (TOKENIZER, TEXTS))
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def read_source(place: Path | Provided, kind: str = FILES) -> Outside:
     """Take the digests of what a person named."""
+    if kind == TOKENIZER:
+        return _read_tokenizer(place)
     if not isinstance(place, Path):
         return place.fetch()
     if kind == MODEL:
         return SourceFolder.read_model(place)
     return SourceFolder.read(place) if place.is_dir() else SourceFile.read(place)
+
+
+def _read_tokenizer(place: Path | Provided) -> SourceFile:
+    """Take the digest of a tokenizer, wherever it lies: whatever model it comes with, it is known by its own bytes."""
+    if isinstance(place, Path):
+        return SourceFile.read(place / TOKENIZER_FILE if place.is_dir() else place)
+    model = place.fetch()
+    return replace(SourceFile.read(model.path / TOKENIZER_FILE), title=model.name)
 
 
 def _parse(text: str, scheme: str, keys: Collection[str] | None) -> tuple[str, dict[str, str]]:

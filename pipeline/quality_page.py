@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefline.data.figures import format_interval, format_number, format_share
-from prefline.data.verdict import describe_found
+from prefline.data.verdict import describe_feedback, describe_found
 from prefline.data.wording import count
 from prefline.pipeline.charts import draw_bars, draw_spreads
 from prefline.pipeline.page import (
@@ -42,6 +42,8 @@ def render_quality(report: Report) -> str:
         _describe_odd(report["odd"]),
     )
     lead = "What the comparisons hold, and what could mislead a model that learns from them."
+    if report["feedback"]:
+        lead += f" Feedback is {describe_feedback(report['feedback'])}."
     figures = _find_key_figures(report)
     shown = [section for section in sections if section is not None]
     return render_page("Quality of the comparisons", lead, report["verdict"], figures, shown)
@@ -51,7 +53,7 @@ def _find_key_figures(report: Report) -> list[Figure]:
     counts, checks, truncation = report["comparisons"], report["checks"], report["truncation"]
     figures = [
         Figure("Comparisons", format_number(counts["count"]), f"of {count(counts['prompts'], 'prompt', 'prompts')}"),
-        Figure("Decided", format_number(counts["decided"]), "somebody chose a best"),
+        Figure("Decided", format_number(counts["decided"]), "with a best response"),
         _figure_of("Ties", counts["ties"]),
         _figure_of("The longest is best", report["bias"]["longest"]),
         Figure("Rows rejected", format_number(report["rows"]["rejected"]), f"of {report['rows']['read']:,} read"),

@@ -23,11 +23,26 @@ SEEDS = 2**53  # what any reader of JSON holds exactly
 FILE = "file"
 FOLDER = "folder"
 FILES = "file or folder"
-# A language model is an artifact, or a folder of somebody else's.
+# And these for what is an artifact, or lies outside: a language model, a tokenizer (its file, or what has one), and
+# texts or prompts.
 MODEL = "model"
-_OUTSIDE = {FILE: "a file", FOLDER: "a folder", FILES: "a file or a folder"}
-_READERS = {FILE: "SourceFile.read", FOLDER: "SourceFolder.read", FILES: "SourceFile.read", MODEL: "read_model"}
-_LIES_IN = {FILE: (FILE,), FOLDER: (FOLDER,), FILES: (FILE, FOLDER), MODEL: (MODEL, FOLDER)}
+TOKENIZER = "tokenizer"
+TEXTS = "texts"
+_FROM_ELSEWHERE = "hub:organisation/name or builtin:name"
+_OUTSIDE = {FILE: "a file", FOLDER: "a folder", FILES: f"a file, a folder, {_FROM_ELSEWHERE}"}
+_EITHER = {
+    MODEL: "the folder of a model, hub:organisation/name or builtin:tiny",
+    TOKENIZER: "a tokenizer.json, the folder of a model, hub:organisation/name or builtin:tiny",
+    TEXTS: f"a file, a folder, {_FROM_ELSEWHERE}",
+}
+_READERS = dict.fromkeys((FILE, FILES, TOKENIZER, TEXTS), "SourceFile.read") | {
+    FOLDER: "SourceFolder.read",
+    MODEL: "SourceFolder.read_model",
+}
+# Where each may lie, and of which kind an artifact then is.
+_LIES_IN = {FILE: (FILE,), FOLDER: (FOLDER,), FILES: (FILE, FOLDER)}
+_LIES_IN |= {MODEL: (FOLDER,), TOKENIZER: (FILE,), TEXTS: (FILE, FOLDER)}
+_ARTIFACTS = {FILE: (), FOLDER: (), FILES: (), MODEL: (MODEL,), TOKENIZER: (MODEL, "prompts"), TEXTS: ("prompts",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +90,7 @@ class Stage:
             "stage": self.name,
             "stage_version": self.version,
             "params": settings.model_dump(mode="json"),
-            "inputs": {role: _identify(given) for role, given in inputs.items()},
+            "inputs": {role: identify(given) for role, given in inputs.items()},
             "seed": seed,
         }
 
@@ -112,7 +127,8 @@ class Stage:
             if not isinstance(given, SourceFile | SourceFolder | Artifact):
                 by, found = _READERS.get(kind, "Store.get"), type(given).__name__
                 raise ConfigError(f"input {role!r}: expected {describe_kind(kind)}, as {by} returns it, found {found}")
-            if _kind_of(given) not in _LIES_IN.get(kind, (kind,)):
+            fitting = artifact_kinds(kind) if isinstance(given, Artifact) else _LIES_IN.get(kind, ())
+            if _kind_of(given) not in fitting:
                 raise ConfigError(f"input {role!r}: expected {describe_kind(kind)}, found the kind {_kind_of(given)}")
 
 
@@ -122,16 +138,27 @@ def _kind_of(given: Input) -> str:
     return FILE if isinstance(given, SourceFile) else FOLDER
 
 
-def _identify(given: Input) -> str:
+def identify(given: Input) -> str:
+    """Return what stands for an input in a recipe."""
     return given.id if isinstance(given, Artifact) else given.identity
 
 
 def is_outside(kind: str) -> bool:
-    """Say whether an input of this kind lies outside the store."""
+    """Say whether an input of this kind lies outside the store, whatever it is."""
     return kind in _OUTSIDE
+
+
+def lies_as(kind: str) -> tuple[str, ...]:
+    """Say what an input of this kind may be outside the store: FILE, FOLDER, both, or nothing at all."""
+    return _LIES_IN.get(kind, ())
+
+
+def artifact_kinds(kind: str) -> tuple[str, ...]:
+    """Return the kinds that an artifact may be of where this kind is wanted."""
+    return _ARTIFACTS.get(kind, (kind,))
 
 
 def describe_kind(kind: str) -> str:
     """Say what an input must be."""
-    where = "a folder, hub:organisation/name or builtin:tiny, or " if kind == MODEL else ""
-    return _OUTSIDE.get(kind) or f"{where}an artifact of the kind {kind}"
+    artifact = f"an artifact of the kind {' or '.join(artifact_kinds(kind))}"
+    return _OUTSIDE.get(kind) or (f"{_EITHER[kind]}, or {artifact}" if kind in _EITHER else artifact)

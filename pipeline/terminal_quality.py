@@ -12,7 +12,7 @@ from prefline.data.figures import (
     format_probability,
     format_share,
 )
-from prefline.data.verdict import describe_found
+from prefline.data.verdict import describe_feedback, describe_found
 from prefline.data.wording import count, printable, shorten
 from prefline.pipeline.quality_shares import COEFFICIENTS, UNLIKELY, is_known, list_agreement
 
@@ -38,6 +38,7 @@ def _wrap(before: str, text: str) -> list[str]:
 
 def _find_facts(report: Report) -> list[tuple[str, str]]:
     facts = [
+        *([("feedback", describe_feedback(report["feedback"]))] if report["feedback"] else []),
         ("rows", _describe_rows(report["rows"])),
         *(("", reason) for reason in _list_reasons(report["rows"]["reasons"])),
         ("comparisons", _describe_comparisons(report["comparisons"])),

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from prefline.data.errors import ConfigError
 from prefline.pipeline.ingest import Columns, check_limit
 from prefline.pipeline.jobs import Job
-from prefline.pipeline.stages import FILE, FILES, MODEL, Outcome, Stage
+from prefline.pipeline.stages import FILE, MODEL, TEXTS, TOKENIZER, Outcome, Stage
 from prefline.policy.config import SupervisedConfig
 
 ADAPTER, EVALUATION = "adapter", "evaluation.json"
@@ -26,14 +26,21 @@ class TrainLmParams(SupervisedConfig):
     """Settings of the stage `train-lm`: those of the training itself, and what it is trained on."""
 
     map: dict[str, Columns] = Field({}, description="The column of a role: prompt, reference or text.")
-    prefix: str = Field("", description="What stands before each prompt.")
-    suffix: str = Field("", description="What stands after each prompt, such as '\\n\\nTL;DR:'.")
+    prefix: str = Field("", description="What stands before each prompt; of prompts of an artifact, theirs.")
+    suffix: str = Field(
+        "", description="What stands after each prompt, such as ' TL;DR:'; of prompts of an artifact, theirs."
+    )
     lead: str = Field("", description="What each response begins with, such as a space.")
     vocabulary: int | None = Field(
         None, ge=_SMALLEST, description="How many tokens to learn from the texts, where a config has no tokenizer."
     )
     encoding: str | None = Field(None, description="Such as cp1252; found out if not said.")
-    held_out: float = Field(0.05, ge=0, lt=1, description="The share of documents to measure perplexity on.")
+    held_out: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="The share of documents to measure perplexity on; of an artifact, what it holds out.",
+    )
     evaluate_every: int = Field(
         0, ge=0, description="Measure perplexity after so many steps too; 0: only at the beginning and the end."
     )
@@ -74,7 +81,7 @@ TRAIN_LM = Stage(
     TrainLmParams,
     _run,
     makes="model",
-    takes={"texts": FILES, "model": MODEL, "config": FILE, "tokenizer": FILE},
+    takes={"texts": TEXTS, "model": MODEL, "config": FILE, "tokenizer": TOKENIZER},
     optional=frozenset({"model", "config", "tokenizer"}),
     seeded=True,
     check=check_start,

@@ -2,21 +2,22 @@
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from prefline.data.documents import Document
 from prefline.data.errors import DataError
 from prefline.data.strict_json import parse_json
+from prefline.data.wording import find_typed_escapes
 from prefline.pipeline.corpus import Corpus, read_corpus
 from prefline.pipeline.failures import require_finite
 from prefline.pipeline.filesystem import create_file
 from prefline.pipeline.hashing import hash_file
+from prefline.pipeline.inputs import check_unchanged, tokenizer_file
 from prefline.pipeline.jobs import Job
+from prefline.pipeline.provided import TOKENIZER_FILE
 from prefline.pipeline.stages import Outcome
-from prefline.pipeline.store import Artifact
 from prefline.pipeline.terminal_training import describe_examples, describe_perplexity, describe_training
 from prefline.pipeline.train_lm import ADAPTER, EVALUATION, TrainLmParams
 from prefline.pipeline.weights import writing_weights
@@ -30,8 +31,6 @@ from prefline.reward_model.pretrained import build_causal_lm, check_fit, load_ca
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-_TOKENIZER = "tokenizer.json"
 
 
 class _Texts(NamedTuple):
@@ -47,11 +46,11 @@ def train_model(job: Job) -> Outcome:
     given = _open(job)  # before texts are read, which may take long
     corpus = read_corpus(job)
     model, tokenizer = given or _make(job, corpus)
-    _check_unchanged(job)
+    check_unchanged(job)
     texts = _encode(params, tokenizer, corpus)
     expected = plan(texts.train.examples, params, job.randomness.derive)
     about = _describe_model(model)
-    _tell(job, texts, expected, about, tokenizer)
+    _tell(job, corpus, texts, expected, about, tokenizer)
     model.to(job.device)  # pyright: ignore[reportArgumentType]  which a decorator of transformers hides
     read = choose_reading(model)  # now: of one that has gone astray it could not be told
     if params.lora_rank:
@@ -76,8 +75,8 @@ def train_model(job: Job) -> Outcome:
             "tokens": noted["tokens"],
             "loss": noted["loss"],
             "perplexity": {when: _shorten(noted[when]) for when in ("before", "after")},
-            "tokenizer": hash_file(job.folder / _TOKENIZER),
-            "prompt_format": {"prefix": params.prefix, "suffix": params.suffix, "lead": params.lead},
+            "tokenizer": hash_file(job.folder / TOKENIZER_FILE),
+            "prompt_format": corpus.around._asdict(),
         }
     )
 
@@ -85,7 +84,7 @@ def train_model(job: Job) -> Outcome:
 def _open(job: Job) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase] | None":
     """Return the model that was given and its tokenizer; of a config see that a model can be made."""
     if "model" not in job.inputs:
-        tokenizer = load_tokenizer(job.path_of("tokenizer")) if "tokenizer" in job.inputs else None
+        tokenizer = load_tokenizer(tokenizer_file(job)) if "tokenizer" in job.inputs else None
         with torch.device("meta"):  # without its weights
             model = build_causal_lm(_read_config(job), job.randomness.derive, tokenizer=tokenizer)
         check_length(model, job.params.length)
@@ -100,22 +99,16 @@ def _make(job: Job, corpus: Corpus) -> "tuple[PreTrainedModel, PreTrainedTokeniz
     """Make a model from a config, for a tokenizer that was given or is learnt from the texts."""
     params: TrainLmParams = job.params
     if params.vocabulary is None:
-        tokenizer = load_tokenizer(job.path_of("tokenizer"))
+        tokenizer = load_tokenizer(tokenizer_file(job))
     else:
         job.tell_people(f"{job.label}: a tokenizer is learnt from the texts")
-        tokenizer = train_tokenizer(_list_texts(params, corpus.train), params.vocabulary)
+        tokenizer = train_tokenizer(_list_texts(corpus), params.vocabulary)
         if len(tokenizer) < params.vocabulary:
             job.tell_people(
                 f"{job.label}: it has {len(tokenizer):,} tokens rather than {params.vocabulary:,}: "
                 "there are no more in so few texts"
             )
     return build_causal_lm(_read_config(job), job.randomness.derive, tokenizer=tokenizer), tokenizer
-
-
-def _check_unchanged(job: Job) -> None:
-    for role in {"model", "config", "tokenizer"} & set(job.inputs):
-        if not isinstance(given := job.inputs[role], Artifact):
-            given.check_unchanged()
 
 
 def _read_config(job: Job) -> dict[str, Any]:
@@ -129,25 +122,19 @@ def _read_config(job: Job) -> dict[str, Any]:
     return config
 
 
-def _list_texts(params: TrainLmParams, documents: Iterable[Document]) -> Iterator[str]:
+def _list_texts(corpus: Corpus) -> Iterator[str]:
     """Yield what a new tokenizer must have words for."""
-    for document in documents:
+    around = corpus.around
+    for document in corpus.train:
         if isinstance(document.prompt, str):
-            yield params.prefix + document.prompt + params.suffix
-        lead = params.lead if document.prompt is not None else ""
+            yield around.prefix + document.prompt + around.suffix
+        lead = around.lead if document.prompt is not None else ""
         yield from (lead + text for text in document.texts)
 
 
 def _encode(params: TrainLmParams, tokenizer: "PreTrainedTokenizerBase", corpus: Corpus) -> _Texts:
     train, held_out = (
-        encode(
-            documents,
-            tokenizer,
-            length=params.length,
-            prefix=params.prefix,
-            suffix=params.suffix,
-            lead=params.lead,
-        )
+        encode(documents, tokenizer, length=params.length, **corpus.around._asdict())
         for documents in (corpus.train, corpus.held_out)
     )
     return _Texts(train, held_out)
@@ -225,11 +212,20 @@ def _describe_model(model: "PreTrainedModel") -> dict[str, Any]:
 
 
 def _tell(
-    job: Job, texts: _Texts, expected: Plan, about: Mapping[str, Any], tokenizer: "PreTrainedTokenizerBase"
+    job: Job,
+    corpus: Corpus,
+    texts: _Texts,
+    expected: Plan,
+    about: Mapping[str, Any],
+    tokenizer: "PreTrainedTokenizerBase",
 ) -> None:
     """Say what is going to be trained, before it takes hours."""
     if job.params.dtype == "bfloat16" and job.device.type == "cpu":
         job.tell(f"{job.label}: a CPU computes bfloat16 slowly, most of them slower than float32 (--dtype float32)")
+    if said := find_typed_escapes(corpus.around._asdict()):
+        job.tell(f"{job.label}: {said}")
+    if any(corpus.around) and all(document.prompt is None for document in corpus.train):
+        job.tell(f"{job.label}: prefix, suffix and lead stand around prompts, and these texts have none: no effect")
     for line in describe_training(texts.train, texts.held_out, expected, about, job.params):
         job.tell_people(f"{job.label}: {line}")
     job.tell_people("\n".join(describe_examples(texts.train.examples, tokenizer)))

@@ -12,8 +12,8 @@ from prefline.data.wording import did_you_mean, shorten
 from prefline.pipeline.catalogue import find_stage
 from prefline.pipeline.filesystem import list_folder
 from prefline.pipeline.pipeline_file import Entry, PipelineFile
-from prefline.pipeline.provided import Provided, parse_place
-from prefline.pipeline.stages import FILE, FOLDER, MODEL, Stage, describe_kind, is_outside
+from prefline.pipeline.provided import Provided, lies_outside, parse_place
+from prefline.pipeline.stages import FILE, FOLDER, Stage, artifact_kinds, describe_kind, is_outside, lies_as
 from prefline.pipeline.store import Artifact, Store
 
 
@@ -92,9 +92,15 @@ def _find(text: str, kind: str, stages: Mapping[str, Stage], folder: Path, store
         return place
     if is_outside(kind):
         return _find_path(text, kind, stages, folder)
-    if kind == MODEL and text not in stages and (near := folder / place.expanduser()).is_dir():
+    if lies_as(kind) and text not in stages and lies_outside(near := folder / place.expanduser(), kind):
         return near
-    return _find_artifact(text, kind, stages, store)
+    try:
+        return _find_artifact(text, kind, stages, store)
+    except ConfigError as error:
+        if not lies_as(kind) or text in stages:
+            raise
+        others = did_you_mean(place.name, [other.name for other in list_folder((folder / place).parent)])
+        raise ConfigError(f"{error}; and there is no {' or '.join(lies_as(kind))} of that name{others}") from None
 
 
 def _find_path(text: str, kind: str, stages: Mapping[str, Stage], folder: Path) -> Path:
@@ -118,8 +124,9 @@ def _find_path(text: str, kind: str, stages: Mapping[str, Stage], folder: Path) 
 
 def _find_artifact(text: str, kind: str, stages: Mapping[str, Stage], store: Store | None) -> Source:
     if text in stages:
-        if stages[text].makes != kind:
-            raise ConfigError(f"expected the kind {kind}, found the stage {text!r}, which makes {stages[text].makes}")
+        if (makes := stages[text].makes) not in artifact_kinds(kind):
+            wanted = " or ".join(artifact_kinds(kind))
+            raise ConfigError(f"expected the kind {wanted}, found the stage {text!r}, which makes {makes}")
         return Upstream(text)
     missing = f"no stage of this file is called {shorten(repr(text))}{did_you_mean(text, stages)}"
     if store is None:
@@ -128,8 +135,9 @@ def _find_artifact(text: str, kind: str, stages: Mapping[str, Stage], store: Sto
         artifact = store.get(store.resolve(text))
     except PreflineError as error:
         raise ConfigError(f"{missing}, and {error}") from None
-    if artifact.manifest.kind != kind:
-        raise ConfigError(f"expected the kind {kind}, found {text!r}, which is of the kind {artifact.manifest.kind}")
+    if (found := artifact.manifest.kind) not in artifact_kinds(kind):
+        wanted = " or ".join(artifact_kinds(kind))
+        raise ConfigError(f"expected the kind {wanted}, found {text!r}, which is of the kind {found}")
     return artifact
 
 

@@ -11,6 +11,10 @@ import pytest
 
 from prefline.pipeline import Artifact, Recipe, Store, draft
 
+# Before anything imports torch, here or in a child: threads that wait for each other while other tests have the
+# cores make it ten times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 LABELS = (
     '{"prompt": "The film opens", "responses": ["with a bang", "and closes", "slowly", "twice"], "best": 0}\n'
     '{"prompt": "My week", "responses": ["was fine", "was ünfine"], "best": 1}\n'

@@ -22,8 +22,8 @@ from prefline.pipeline.cli_catalogue import build_command
 from prefline.pipeline.collection import DEFAULT_GRACE, sweep_store
 from prefline.pipeline.ingest import IngestParams, count_allowed
 from prefline.pipeline.pipeline_file import PipelineFile
-from prefline.pipeline.publishing import utc_now
 from prefline.pipeline.provided import read_source
+from prefline.pipeline.publishing import utc_now
 from prefline.pipeline.sources import SourceFolder
 from prefline.pipeline.wiring import wire
 

@@ -85,6 +85,8 @@ def test_a_reference_is_the_best_of_four(store: Store) -> None:
     assert "labellers" not in data
     report = json.loads((made.path / "quality.json").read_text())
     assert not any("annotator" in sentence for sentence in report["verdict"])  # nobody was asked
+    assert report["feedback"] == {"kind": "synthetic", "by": ["last-mile"]}
+    assert "synthetic: nobody chose" in (made.path / "quality.html").read_text().partition("</header>")[0]
 
 
 def test_pairs_hold_the_reference_against_each_negative(store: Store) -> None:
@@ -249,6 +251,31 @@ def test_negatives_are_not_made_beside_responses(row: dict[str, Any], layout: st
         find_layout([row], layout, None, aids)
     (best,) = {"chosen", "responses", "candidates"} & row.keys()
     assert find_layout([row], None, {"reference": best}, aids).columns["reference"] == best
+
+
+@pytest.mark.parametrize("name", [None, "references"])
+def test_a_labeller_wants_more_than_one_response(store: Store, name: str | None) -> None:
+    with pytest.raises(
+        DataError, match=r"one response each: a labeller chooses among several .*responses=4\)"
+    ) as refusal:
+        ingest(store, EXAMPLE, labeller="length", layout=name)
+    assert "--negatives" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "steps"),
+    [({"labeller": "length"}, [20, 40, 60]), ({"seed": None}, [50, 60])],
+    ids=["chosen", "as it is"],
+)
+def test_steps_are_short_where_rows_are_chosen_for(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any], steps: list[int]
+) -> None:
+    monkeypatch.setattr(intake, "_STEP", 50)
+    monkeypatch.setattr(intake, "_SLOW_STEP", 20)
+    rows = [{"prompt": f"p{number}", "responses": ["a", "bb"], "best": 0} for number in range(60)]
+    ingest(store, write(tmp_path / "rows.jsonl", rows), **params)
+    (metrics,) = store.root.glob("runs/*/metrics.jsonl")
+    assert [row["step"] for row in read_lines(metrics)] == steps
 
 
 def test_candidates_that_cannot_be_read_are_refused_by_name(store: Store, tmp_path: Path) -> None:

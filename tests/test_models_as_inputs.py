@@ -91,7 +91,7 @@ def test_an_artifact_and_a_folder_are_both_models_and_nothing_else_is(folder: Pa
     seen = make(store, LOOK, params={}, inputs={"model": built}).artifact
     assert seen.manifest.data == {"files": ["config.json", "manifest.json"]}
     with pytest.raises(
-        ConfigError, match=r"expected a folder, hub:.* or an artifact of the kind model, found the kind"
+        ConfigError, match=r"expected the folder of a model, hub:.* or an artifact of the kind model, found the kind"
     ):
         make(store, LOOK, params={}, inputs={"model": seen})
     with pytest.raises(ConfigError, match="found the kind file"):
@@ -160,7 +160,7 @@ def test_the_seed_of_a_file_goes_to_those_that_want_one(folder: Path) -> None:
 def test_the_schema_says_what_a_model_may_be() -> None:
     rules = json_schema({"look": LOOK})["$defs"]["Entry"]["allOf"]
     inputs = rules[0]["then"]["properties"]["inputs"]["properties"]
-    assert "a folder, hub:organisation/name or builtin:tiny" in inputs["model"]["description"]
+    assert "the folder of a model, hub:organisation/name or builtin:tiny" in inputs["model"]["description"]
     assert "seed" not in rules[0]["then"]["properties"]  # it may be there or not
 
 

@@ -28,6 +28,7 @@ def share(wins: float, of: int, chance: float | None = None, **more: Any) -> dic
 SMALL: dict[str, Any] = {
     "schema": "prefline.quality/1",
     "verdict": ["Three comparisons are too few to judge."],
+    "feedback": None,
     "rows": {"read": 3, "accepted": 3, "rejected": 0, "reasons": []},
     "comparisons": {
         "count": 3, "prompts": 3, "items": 3, "responses": {"2": 3}, "decided": 0,
@@ -62,6 +63,7 @@ PERSON = {
 
 RICH: dict[str, Any] = copy.deepcopy(SMALL) | {
     "verdict": ["The longest response is best in 71.0 % of comparisons.", EVIL],
+    "feedback": {"kind": "mock", "by": ["length", EVIL]},
     "rows": {
         "read": 1234567, "accepted": 1234566, "rejected": 1,
         "reasons": [{"reason": EVIL, "rows": 1, "file": EVIL, "line": 1414}] * 20,
@@ -229,6 +231,18 @@ def test_lines_are_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, colu
     monkeypatch.setenv("COLUMNS", columns)
     lines = describe_quality(SMALL | {"verdict": ["word " * 50]})
     assert most - 5 < max(map(len, lines)) <= most
+
+
+def test_who_chose_is_said_first() -> None:
+    synthetic = SMALL | {"feedback": {"kind": "synthetic", "by": ["last-mile"]}}
+    said = "synthetic: nobody chose, references are the best by construction"
+    header = render_quality(synthetic).partition("</header>")[0]
+    assert f"Feedback is {said}" in header
+    assert "(last-mile)." in header
+    assert describe_quality(synthetic)[2].startswith(f"feedback     {said}")
+    page = render_quality(SMALL)
+    assert "Feedback" not in page.partition("</header>")[0]
+    assert "somebody chose" not in page
 
 
 def test_why_nothing_is_known_of_positions_is_said() -> None:

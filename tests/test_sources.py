@@ -16,8 +16,8 @@ from prefline.pipeline import INGEST, Artifact, Job, Outcome, Stage, Store
 from prefline.pipeline.cli_catalogue import build_command
 from prefline.pipeline.pipeline_file import PipelineFile, json_schema
 from prefline.pipeline.planning import Planner
-from prefline.pipeline.running import Ended, run
 from prefline.pipeline.provided import HubDataset, read_source
+from prefline.pipeline.running import Ended, run
 from prefline.pipeline.sources import SourceFile, SourceFolder
 from prefline.pipeline.wiring import Part, wire
 
@@ -206,14 +206,17 @@ TOKENIZER = b"""{"version": "1.0", "truncation": null, "padding": null, "added_t
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({}, "labels.inputs: the input 'source' is missing: expected a file or a folder"),
+        ({}, "labels.inputs: the input 'source' is missing: expected a file, a folder, hub:"),
         (
             {"source": "rows", "tokeniser": "x"},
             r"unknown input 'tokeniser' \(did you mean 'tokenizer'\?\): ingest takes",
         ),
-        ({"source": "shard"}, r"expected a file or a folder, found nothing .*shard \(did you mean 'shards'\?\)"),
+        ({"source": "shard"}, r"expected a file, a folder, .*, found nothing .*shard \(did you mean 'shards'\?\)"),
         ({"source": "rows", "texts": "rows"}, "labels.inputs.texts: expected a folder, found a file: .*rows"),
-        ({"source": "rows", "tokenizer": "shards"}, "labels.inputs.tokenizer: expected a file, found a folder"),
+        (
+            {"source": "rows", "tokenizer": "rwos"},
+            r"labels\.inputs\.tokenizer: .*no file of that name \(did you mean 'rows'",
+        ),
         ({"source": "rows", "texts": "hub:a/b"}, "labels.inputs.texts: expected a folder, found nothing there"),
         ({"source": "hub:a/b?spilt=x"}, r"labels.inputs.source: .* unknown key 'spilt' \(did you mean 'split'\?\)"),
         ({"source": "hub:"}, "labels.inputs.source: expected hub:organisation/name"),
@@ -232,8 +235,9 @@ def test_the_schema_asks_for_no_input_that_may_be_left_out() -> None:
     inputs = rule["properties"]["inputs"]
     assert inputs["required"] == ["source"]
     assert {role: about["description"] for role, about in inputs["properties"].items()} == {
-        "source": "a file or a folder",
-        "tokenizer": "a file",
+        "source": "a file, a folder, hub:organisation/name or builtin:name",
+        "tokenizer": "a stage of this file, or a tokenizer.json, the folder of a model, hub:organisation/name or "
+        "builtin:tiny, or an artifact (id or name) of the kind model or prompts",
         "texts": "a folder",
     }
 
@@ -287,4 +291,4 @@ def test_the_verb_takes_a_data_set_of_the_hub_only_where_there_may_be_several_fi
     made = call("ingest", "hub:a/b?split=train", "--held-out", "0")
     assert len(prompts_of(Store.open(tmp_path / "store").get(made))) == len(fetched)
     with pytest.raises(DataError, match="hub:a/b: cannot be read: No such file or directory"):
-        call("ingest", "hub:a/b", "--tokenizer", "hub:a/b")
+        call("ingest", "hub:a/b?split=train", "--texts", "hub:a/b")

@@ -1,12 +1,13 @@
 """What a report means, in words: each sentence where it is due, and not where it is not."""
 
 import copy
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from prefline.data.intervals import count_share
-from prefline.data.verdict import judge
+from prefline.data.verdict import describe_feedback, judge
+from prefline.pipeline.feedback import Feedback
 
 
 def share(wins: float, of: int, chance: float, **more: Any) -> dict[str, Any]:
@@ -15,6 +16,7 @@ def share(wins: float, of: int, chance: float, **more: Any) -> dict[str, Any]:
 
 # A report that gives no cause for concern: two annotators, a thousand comparisons, each with a prompt of its own.
 FINE: dict[str, Any] = {
+    "feedback": None,
     "rows": {"read": 1000, "accepted": 1000, "rejected": 0, "reasons": []},
     "comparisons": {
         "count": 1000,
@@ -123,6 +125,37 @@ def test_without_two_annotators_nobody_knows_the_ceiling() -> None:
         "No item was judged by two annotators who are named, so nobody knows how far people agree here, and how right "
         "a model can be."
     ]
+
+
+def test_of_annotators_nothing_is_said_where_nobody_was_asked() -> None:
+    assert len(say(("agreement", None), ("feedback", {"kind": "mock", "by": ["first"]}))) == 2
+    assert say(("agreement", None), ("feedback", {"kind": "synthetic", "by": ["copied"]})) == [TAKEN]
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "said"),
+    [
+        ("human", [], "human: people chose the best"),
+        ("mock", [], "mock: no person chose, a program played the annotators"),
+        (
+            "mock",
+            ["length", "copy:0.5"],
+            "mock: no person chose, a program played the annotators (length, copy:0.5)",
+        ),
+        (
+            "synthetic",
+            ["last-mile"],
+            "synthetic: nobody chose, references are the best by construction, beside texts made to fail (last-mile)",
+        ),
+    ],
+)
+def test_who_chose(kind: str, by: list[str], said: str) -> None:
+    assert describe_feedback({"kind": kind, "by": by}) == said
+
+
+def test_every_kind_of_feedback_can_be_put_into_words() -> None:
+    for kind in get_args(Feedback):
+        assert describe_feedback({"kind": kind, "by": []}).startswith(f"{kind}: ")
 
 
 def test_a_ceiling_needs_more_than_a_handful_of_cases() -> None:
