@@ -23,7 +23,7 @@ from prefline.data.rows import list_files, read_rows
         ("a.csv", b"a,b\rx,y\r", "lines end at carriage returns alone"),
         ("a.csv", b'a,b\r"x\ny",z\r', "lines end at carriage returns alone"),  # Excel for Mac: \n within cells
         ("a.csv", b"sep=;\r\na;b\r\nx;y\r\n", "line 1 is for Excel alone ('sep=;'): delete it"),
-        ("a.jsonl.gz", gzip.compress(gzip.compress(b'{"a": 1}\n', mtime=0)), "packed by gzip twice"),
+        ("a.jsonl.gz", gzip.compress(gzip.compress(b'{"a": 1}\n', mtime=0), mtime=0), "packed by gzip twice"),
         ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "`git lfs pull`"),
         ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "`git lfs pull`"),
         ("a.json", b"<!DOCTYPE html>\n<html></html>\n", "like a web page"),
