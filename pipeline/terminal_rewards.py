@@ -12,7 +12,7 @@ from prefline.reward_model.objectives import teaches
 if TYPE_CHECKING:
     from prefline.pipeline.train_reward import TrainRewardParams
     from prefline.reward_model.config import Reading
-    from prefline.reward_model.encoding import Cuts, EncodedComparison
+    from prefline.reward_model.encoding import Cuts, EncodedComparison, Pair
     from prefline.reward_model.evaluation import Evaluation
     from prefline.reward_model.model import RewardModel
 
@@ -31,6 +31,11 @@ class Seen(NamedTuple):
     all_held_out: "list[EncodedComparison]"
     train: "list[EncodedComparison]"
     held_out: "list[EncodedComparison]"
+
+    @property
+    def pairs(self) -> "list[Pair]":
+        """All that is scored of those from which there is something to learn."""
+        return [pair for one in (*self.train, *self.held_out) for pair in one.pairs]
 
     @property
     def passed(self) -> int:

@@ -140,9 +140,8 @@ def _share_room(
 
 def _check(job: Job, model: RewardModel, seen: Seen) -> None:
     """Prove in seconds that the score is read where it should be, before hours are spent."""
-    pairs = [pair for one in (*seen.train, *seen.held_out) for pair in one.pairs]
-    check_pad(model, pairs)
-    worst = check_reading(model, choose_probes(pairs))
+    check_pad(model, seen.pairs)
+    worst = check_reading(model, choose_probes(seen.pairs))
     job.tell_people(
         f"{job.label}: a text has the same score alone, beside others and padded (to {worst:.0e} of their spread)"
     )
@@ -209,7 +208,7 @@ def _normalize(model: RewardModel, standards: Standards, params: TrainRewardPara
 
 def _save(job: Job, model: RewardModel, seen: Seen, labels: Labels) -> None:
     """Write the model, and prove in a fresh process that what was written gives the same scores."""
-    probes = choose_probes([pair for one in (*seen.train, *seen.held_out) for pair in one.pairs])
+    probes = choose_probes(seen.pairs)
     check_reading(model, probes)
     expected = model.score_pairs(probes).tolist()
     with writing_weights(job.folder):

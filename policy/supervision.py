@@ -28,7 +28,15 @@ from prefline.policy.optimising import add_gradient, build_optimizer
 from prefline.policy.packing import Row, count_learnt, pack
 from prefline.reward_model.adapters import unwrap
 from prefline.reward_model.epochs import count_steps, list_batches
-from prefline.reward_model.optimising import checkpoint_gradients, find_rate, list_trainable, set_dropout, set_rate
+from prefline.reward_model.optimising import (
+    checkpoint_gradients,
+    find_rate,
+    list_trainable,
+    read_trainable,
+    restore_trainable,
+    set_dropout,
+    set_rate,
+)
 
 _NEAR = 1024  # tokens; in benchmarks/packing.py four times as many at once are slower
 
@@ -133,14 +141,12 @@ def _choose_micro_batch(config: SupervisedConfig, device: torch.device) -> int:
 
 
 def _save(model: nn.Module, optimizer: torch.optim.Optimizer, micro_batch: int, step: int) -> dict[str, Any]:
-    weights = {name: parameter.detach() for name, parameter in list_trainable(model).items()}
-    return {"step": step, "micro_batch": micro_batch, "weights": weights, "optimizer": optimizer.state_dict()}
+    weights, moments = read_trainable(model), optimizer.state_dict()
+    return {"step": step, "micro_batch": micro_batch, "weights": weights, "optimizer": moments}
 
 
-@torch.no_grad()
 def _load(model: nn.Module, optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> tuple[int, int]:
     """Take up what was saved; return how many steps were done, and how many rows are computed at once."""
-    for name, parameter in list_trainable(model).items():
-        parameter.copy_(saved["weights"][name])
+    restore_trainable(model, saved["weights"])
     optimizer.load_state_dict(saved["optimizer"])
     return saved["step"], saved["micro_batch"]

@@ -1,7 +1,7 @@
 """The parts of a step of the optimiser that all training has in common: its rate, what it decays, memory, dropout."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -35,6 +35,18 @@ class Schedule(Protocol):
 def list_trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters that are trained, by name; what is shared stands there once."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def read_trainable(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the weights that are trained, as they are now and not as they were: they change with the next step."""
+    return {name: parameter.detach() for name, parameter in list_trainable(model).items()}
+
+
+@torch.no_grad()
+def restore_trainable(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Set the weights that are trained."""
+    for name, parameter in list_trainable(model).items():
+        parameter.copy_(weights[name])
 
 
 def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

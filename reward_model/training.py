@@ -35,6 +35,8 @@ from prefline.reward_model.optimising import (
     find_rate,
     group_parameters,
     list_trainable,
+    read_trainable,
+    restore_trainable,
     set_dropout,
     set_rate,
 )
@@ -126,7 +128,7 @@ def train(
             save=functools.partial(_save, model, optimizer, now),
         )
     if now.best is not None:
-        _restore(model, now.best.weights)
+        restore_trainable(model, now.best.weights)
     model.eval()
 
 
@@ -215,25 +217,18 @@ def _note(now: _Progress, found: Evaluation | None, model: RewardModel, config: 
         return now
     if now.best is not None and not found.loss < now.best.loss:
         return now._replace(waited=now.waited + 1)
-    weights = {name: parameter.detach().clone() for name, parameter in list_trainable(model).items()}
+    weights = {name: weight.clone() for name, weight in read_trainable(model).items()}
     return now._replace(best=_Best(found.loss, now.step, weights), waited=0)
 
 
 def _save(model: RewardModel, optimizer: torch.optim.Optimizer, now: _Progress) -> dict[str, Any]:
-    weights = {name: parameter.detach() for name, parameter in list_trainable(model).items()}
     progress = now._asdict() | {"best": now.best and now.best._asdict()}
-    return {"progress": progress, "weights": weights, "optimizer": optimizer.state_dict()}
+    return {"progress": progress, "weights": read_trainable(model), "optimizer": optimizer.state_dict()}
 
 
 def _load(model: RewardModel, optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> _Progress:
     """Take up what was saved."""
-    _restore(model, saved["weights"])
+    restore_trainable(model, saved["weights"])
     optimizer.load_state_dict(saved["optimizer"])
     progress = saved["progress"]
     return _Progress(**{**progress, "best": progress["best"] and _Best(**progress["best"])})
-
-
-@torch.no_grad()
-def _restore(model: RewardModel, weights: Mapping[str, torch.Tensor]) -> None:
-    for name, parameter in list_trainable(model).items():
-        parameter.copy_(weights[name])
