@@ -23,6 +23,7 @@ class Block(NamedTuple):
     responses: int  # where its responses begin
     end: int
     mask: torch.Tensor  # [tokens of responses, all tokens] bool: what each may look at
+    reads: torch.Tensor  # the places in the block, in order, of the states that are read
 
 
 class Layout(NamedTuple):
@@ -30,6 +31,7 @@ class Layout(NamedTuple):
 
     blocks: tuple[Block, ...]
     reads: torch.Tensor  # the places of the states that are read, each once
+    only_reads: bool = False  # whether attention is computed of these alone, which is so in the last block
 
 
 class Row(NamedTuple):
@@ -76,7 +78,7 @@ def lay_out(pairs: Sequence[Pair], *, whole: bool, device: torch.device | str = 
     owners: list[int] = []
     blocks: list[Block] = []
     for group in _group(pairs):
-        first, prompt = len(tokens), pairs[group.start].prompt
+        first, seen, prompt = len(tokens), len(places), pairs[group.start].prompt
         tokens += prompt
         positions += range(len(prompt))
         for number in group:
@@ -90,11 +92,12 @@ def lay_out(pairs: Sequence[Pair], *, whole: bool, device: torch.device | str = 
             tokens += response
             positions += range(len(prompt), len(prompt) + len(response))
         sizes = [len(pairs[number].response) for number in group]
-        blocks.append(Block(first, first + len(prompt), len(tokens), _mask(len(prompt), sizes, device)))
+        reads = torch.tensor(sorted({place - first for place in places[seen:]}), device=device)
+        blocks.append(Block(first, first + len(prompt), len(tokens), _mask(len(prompt), sizes, device), reads))
     return Row(
         torch.tensor([tokens], device=device),
         torch.tensor([positions], device=device),
-        Layout(tuple(blocks), torch.tensor(sorted(set(places)), device=device)),
+        Layout(tuple(blocks), torch.cat([block.first + block.reads for block in blocks])),
         torch.tensor(places, device=device),
         torch.tensor(owners, device=device),
         len(pairs),

@@ -17,7 +17,7 @@ from transformers.masking_utils import sdpa_mask
 
 from prefline.data.wording import shorten
 from prefline.reward_model.encoding import Pair
-from prefline.reward_model.rows import Layout, Row, lay_out
+from prefline.reward_model.rows import Block, Layout, Row, lay_out
 from prefline.reward_model.trimming import LAYOUT, trim_last_block
 
 ATTENTION = "prefline"  # the name under which transformers finds `attend`
@@ -48,7 +48,8 @@ def attend(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *
 
     def look(queries: Any, keys: Any, values: Any, mask: Any = None) -> torch.Tensor:
         given = queries, keys, values, mask
-        return functional.scaled_dot_product_attention(*given, dropout, is_causal=mask is None, scale=scale)
+        made = functional.scaled_dot_product_attention(*given, dropout, is_causal=mask is None, scale=scale)
+        return made.transpose(1, 2)
 
     parts = []
     # Not slices of the row: the gradient of each would be as long as the row.
@@ -56,11 +57,23 @@ def attend(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *
     own = (part.split(sizes, 2) for part in (query, key, value))
     for block, queries, keys, values in zip(layout.blocks, *own, strict=True):
         prompt = block.responses - block.first
+        if layout.only_reads:
+            parts.append(look(queries[:, :, block.reads], keys, values, _mask_reads(block, prompt)))
+            continue
         if prompt:
             parts.append(look(queries[:, :, :prompt], keys[:, :, :prompt], values[:, :, :prompt]))
         if block.responses < block.end:
             parts.append(look(queries[:, :, prompt:], keys, values, block.mask))
-    return torch.cat([part.transpose(1, 2) for part in parts], 1), None
+    made = torch.cat(parts, 1)
+    if layout.only_reads:  # what nobody reads is there, as layers count on it, and is 0
+        made = made.new_zeros(1, query.shape[2], *made.shape[2:]).index_copy(1, layout.reads, made)
+    return made, None
+
+
+def _mask_reads(block: Block, prompt: int) -> torch.Tensor:
+    """Return what each token that is read may look at [reads, all tokens]; one of a prompt is its last."""
+    of_prompt = torch.arange(block.end - block.first, device=block.mask.device) < prompt
+    return torch.cat([of_prompt[None], block.mask])[(block.reads - prompt + 1).clamp(min=0)]
 
 
 AttentionInterface.register(ATTENTION, attend)

@@ -65,7 +65,7 @@ class _Trim:
             return None
         states = args[0] if args else given["hidden_states"]
         self._calls[get_ident()] = _Call(states, layout.reads)
-        read = states[:, layout.reads]
+        read, given = states[:, layout.reads], given | {LAYOUT: layout._replace(only_reads=True)}
         return ((read, *args[1:]), given) if args else (args, given | {"hidden_states": read})
 
     def give_all(self, _norm: nn.Module, _args: Any) -> Any:

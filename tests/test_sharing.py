@@ -161,6 +161,24 @@ def test_the_last_block_computes_no_more_than_what_is_read(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_the_last_attention_is_asked_only_for_what_is_read(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_body(kind)
+    assert share_prompts(model) is None
+    row = lay_out([Pair(A, (1, 2)), Pair(A, (3,)), Pair(A, ()), Pair(B, (4, 9, 9)), Pair((), (5, 6))], whole=False)
+    asked: list[int] = []
+    compute = torch.nn.functional.scaled_dot_product_attention
+
+    def count(query: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+        asked.append(query.shape[2])
+        return compute(query, *given, **named)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", count)
+    read_states(model.base_model, row)
+    whole = [3, 3, 2, 3, 2]  # a prompt, its responses, and so on; the last has no prompt
+    assert asked == whole * (model.config.num_hidden_layers - 1) + [3, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_a_model_is_used_by_several_threads_at_once(kind: str) -> None:
     model = build_body(kind)
     assert share_prompts(model) is None
