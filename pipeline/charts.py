@@ -1,10 +1,9 @@
-"""Charts as tables with a drawing in each row, and a curve.
+"""Charts as tables with a drawing in each row.
 
 Drawings are placed in percent of their width and hold no text but that of the axes, so a chart is as readable
 on a telephone as on a wall, and whoever does not see it reads the table.
 """
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -23,15 +22,20 @@ _KEY = (
 )
 
 
-def draw_shares(caption: str, heading: str, rows: Iterable[tuple[object, Share]]) -> Html:
-    """Draw shares with their intervals against chance, one below the other on one scale."""
+def draw_shares(
+    caption: str, heading: str, rows: Iterable[tuple[object, Share]], *, end: float | None = None, key: bool = True
+) -> Html:
+    """Draw shares with their intervals against chance, one below the other on one scale.
+
+    The scale ends where the shares let it unless it is said where. The key says what is drawn.
+    """
     rows = list(rows)
-    end = _find_end([share.get(name) for _, share in rows for name in ("share", "high", "chance")])
+    end = end or _find_end([share.get(name) for _, share in rows for name in ("share", "high", "chance")])
     has_chance = any(share.get("chance") is not None for _, share in rows)
     names = ("share", "95 % interval", *(("chance",) if has_chance else ()), "of")
     built = [(label, _draw_share(share, end), _write_share(share, has_chance=has_chance)) for label, share in rows]
-    key = paragraph(_KEY, class_="key") if has_chance else ""
-    return _build_chart(caption, (heading, _draw_axis(_share_ticks(end)), names), built, key)
+    below = paragraph(_KEY, class_="key") if has_chance and key else ""
+    return build_chart(caption, (heading, draw_axis(_share_ticks(end)), names), built, below)
 
 
 def draw_bars(caption: str, heading: str, rows: Iterable[tuple[object, float]]) -> Html:
@@ -41,12 +45,14 @@ def draw_bars(caption: str, heading: str, rows: Iterable[tuple[object, float]]) 
     built = [
         (
             label,
-            _draw_row(format_number(number), _shape("rect", class_="bar", y="6", height="16", width=_at(number, most))),
+            draw_row(
+                format_number(number), element("rect", class_="bar", y="6", height="16", width=percent(number, most))
+            ),
             (format_number(number), format_share(number / total if total else None)),
         )
         for label, number in rows
     ]
-    return _build_chart(caption, (heading, Html(""), ("number", "share")), built)
+    return build_chart(caption, (heading, Html(""), ("number", "share")), built)
 
 
 def draw_spreads(caption: str, heading: str, rows: Iterable[tuple[object, Mapping[str, float]]]) -> Html:
@@ -64,49 +70,17 @@ def draw_spreads(caption: str, heading: str, rows: Iterable[tuple[object, Mappin
         "95 % do not exceed. The scale is logarithmic.",
         class_="key",
     )
-    return _build_chart(caption, (heading, _draw_axis(ticks), names), built, key)
+    return build_chart(caption, (heading, draw_axis(ticks), names), built, key)
 
 
-def draw_curve(caption: str, points: Sequence[tuple[float, float]], mark: float | None = None) -> Html:
-    """Draw a share that changes with a length, whose scale is logarithmic; `mark` is the length that is used."""
-    end = _find_end([share for _, share in points])
-    first, last = points[0][0], points[-1][0]
-
-    def place(length: float) -> float:
-        return math.log(length / first) / math.log(last / first) if last > first else 0.5
-
-    places = [(place(length), 1 - share / end) for length, share in points]
-    shapes = [_shape("line", y1=_at(1 - at), y2=_at(1 - at), x2="100%") for at, _ in _share_ticks(end)]
-    shapes += [
-        element("text", name, x="-10", y=_at(1 - at), dy="4", text_anchor="end") for at, name in _share_ticks(end)
-    ]
-    if mark is not None and first <= mark <= last:
-        shapes.append(_shape("line", class_="chance", x1=_at(place(mark)), x2=_at(place(mark)), y2="100%"))
-    for (x1, y1), (x2, y2) in itertools.pairwise(places):
-        shapes.append(_shape("line", class_="thin", x1=_at(x1), y1=_at(y1), x2=_at(x2), y2=_at(y2)))
-    shapes += [_shape("circle", class_="dot clear", cx=_at(x), cy=_at(y), r="4") for x, y in places]
-    shapes += _draw_lengths([(place(length), format_number(length)) for length, _ in points])
-    said = "; ".join(f"{format_number(length)}: {format_share(share)}" for length, share in points)
-    drawing = element("div", element("svg", *shapes, role="img", aria_label=said), class_="curve")
-    return element("figure", element("figcaption", caption), drawing, class_="chart")
-
-
-def _draw_lengths(ticks: Iterable[tuple[float, str]]) -> list[Html]:
-    drawn: list[Html] = []
-    free = 0.0
-    for place, name in ticks:
-        if place >= free:  # a number that would run into the one before it is left out
-            drawn.append(element("text", name, x=_at(place), y="100%", dy="18", text_anchor="middle"))
-            free = place + 0.13
-    return drawn
-
-
-def _build_chart(
+def build_chart(
     caption: str,
     header: tuple[str, Html, Sequence[str]],
     rows: Iterable[tuple[object, Html, Sequence[str]]],
     key: Html | str = "",
+    class_: str = "chart",
 ) -> Html:
+    """Build a chart: the header is the heading of the rows, the axis, and the names of the numbers."""
     heading, axis, names = header
     head = element(
         "tr",
@@ -124,26 +98,26 @@ def _build_chart(
         for label, drawing, numbers in rows
     )
     built = element("table", element("thead", head), element("tbody", *body))
-    return element("figure", element("figcaption", caption), built, key, class_="chart")
+    return element("figure", element("figcaption", caption), built, key, class_=class_)
 
 
 def _draw_share(share: Share, end: float) -> Html:
-    grid = [_shape("line", x1=_at(at), x2=_at(at), y2="100%") for at, _ in _share_ticks(end)]
+    grid = [element("line", x1=percent(at), x2=percent(at), y2="100%") for at, _ in _share_ticks(end)]
     shapes: list[Html] = []
     if share.get("low") is not None and share.get("high") is not None:
-        low, high = _at(share["low"], end), _at(share["high"], end)
-        shapes.append(_shape("line", class_="whisker", x1=low, x2=high, y1="50%", y2="50%"))
+        low, high = percent(share["low"], end), percent(share["high"], end)
+        shapes.append(element("line", class_="whisker", x1=low, x2=high, y1="50%", y2="50%"))
     if share.get("chance") is not None:
-        chance = _at(share["chance"], end)
-        shapes.append(_shape("line", class_="chance", x1=chance, x2=chance, y1="2", y2="26"))
+        chance = percent(share["chance"], end)
+        shapes.append(element("line", class_="chance", x1=chance, x2=chance, y1="2", y2="26"))
     if share.get("share") is not None:
         full = is_clear(share) or share.get("chance") is None
         shapes.append(
-            _shape("circle", class_="dot clear" if full else "dot", cx=_at(share["share"], end), cy="50%", r="5")
+            element("circle", class_="dot clear" if full else "dot", cx=percent(share["share"], end), cy="50%", r="5")
         )
     said = [format_share(share.get("share")), format_interval(share) and f"95 % interval {format_interval(share)}"]
     said += [f"chance {format_share(share['chance'])}"] if share.get("chance") is not None else []
-    return _draw_row(", ".join(filter(None, said)), *grid, *shapes)
+    return draw_row(", ".join(filter(None, said)), *grid, *shapes)
 
 
 def _write_share(share: Share, *, has_chance: bool) -> tuple[str, ...]:
@@ -153,15 +127,15 @@ def _write_share(share: Share, *, has_chance: bool) -> tuple[str, ...]:
 
 
 def _draw_spread(spread: Mapping[str, float], powers: int) -> Html:
-    place = {name: _at(_log_place(value, powers)) for name, value in spread.items()}
-    grid = (_shape("line", x1=at, x2=at, y2="100%") for at in (_at(power / powers) for power in range(powers + 1)))
+    place = {name: percent(_log_place(value, powers)) for name, value in spread.items()}
+    grid = (element("line", x1=at, x2=at, y2="100%") for at in (percent(power / powers) for power in range(powers + 1)))
     said = ", ".join(f"{name} {format_number(value)}" for name, value in spread.items())
-    return _draw_row(
+    return draw_row(
         said,
         *grid,
-        _shape("line", class_="thin", x1=place["least"], x2=place["most"], y1="50%", y2="50%"),
-        _shape("line", class_="thick", x1=place["median"], x2=place["p95"], y1="50%", y2="50%"),
-        _shape("circle", class_="dot clear", cx=place["median"], cy="50%", r="5"),
+        element("line", class_="thin", x1=place["least"], x2=place["most"], y1="50%", y2="50%"),
+        element("line", class_="thick", x1=place["median"], x2=place["p95"], y1="50%", y2="50%"),
+        element("circle", class_="dot clear", cx=place["median"], cy="50%", r="5"),
     )
 
 
@@ -173,12 +147,14 @@ def _log_place(value: float, powers: int) -> float:
     return math.log10(max(value, 1)) / powers  # nothing is as short as one
 
 
-def _draw_row(said: str, *shapes: Html) -> Html:
+def draw_row(said: str, *shapes: Html) -> Html:
+    """Draw what stands in a row, and say it to who does not see it."""
     return element("svg", *shapes, role="img", aria_label=said)
 
 
-def _draw_axis(ticks: Iterable[tuple[float, str]]) -> Html:
-    texts = (element("text", name, x=_at(at), y="22", text_anchor="middle") for at, name in ticks)
+def draw_axis(ticks: Iterable[tuple[float, str]]) -> Html:
+    """Write the numbers of an axis above the rows."""
+    texts = (element("text", name, x=percent(at), y="22", text_anchor="middle") for at, name in ticks)
     return element("svg", *texts, aria_hidden="true")
 
 
@@ -191,9 +167,6 @@ def _find_end(values: Iterable[float | None]) -> float:
     return next((end for end in _ENDS if most <= end), 1.0)
 
 
-def _shape(tag: str, **attributes: str) -> Html:
-    return element(tag, **attributes)
-
-
-def _at(value: float, end: float = 1.0) -> str:
+def percent(value: float, end: float = 1.0) -> str:
+    """Write where a value lies between nothing and the end of an axis, as an attribute."""
     return f"{100 * value / end if end else 0:.2f}%"

@@ -175,7 +175,7 @@ def _run(job: Job) -> Outcome:
 
 INGEST = Stage(
     "ingest",
-    3,
+    4,
     IngestParams,
     _run,
     makes="comparisons",

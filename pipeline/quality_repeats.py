@@ -5,8 +5,9 @@ from typing import Any
 
 from prefline.data.figures import format_number, format_share
 from prefline.data.wording import count
-from prefline.pipeline.charts import draw_curve
+from prefline.pipeline.axes import Axis
 from prefline.pipeline.page import Section, example, facts, isolate, paragraph, quote, table
+from prefline.pipeline.plots import Line, Point, draw_lines
 
 Report = Mapping[str, Any]
 
@@ -93,9 +94,11 @@ def describe_truncation(found: Report | None) -> Section | None:
         never = count(found["never_apart"], "comparison is", "comparisons are")
         parts.append(paragraph(f"{never} never told apart by this tokenizer, however long."))
     if found["curve"]:
-        points = [(point["length"], point["share"]) for point in found["curve"]]
+        points = [Point(point["length"], point["share"]) for point in found["curve"]]
         rows = [(point["length"], point["identical"], format_share(point["share"])) for point in found["curve"]]
         used = "; the dashes stand at the length that is used" if found["length"] else ""
-        parts.append(draw_curve(f"Share that is identical, by the length in tokens{used}", points, found["length"]))
+        across, up = Axis("length in tokens", "logarithmic"), Axis("identical", "share", (0, max(p.y for p in points)))
+        caption = f"What becomes identical by the length at which texts are cut{used}"
+        parts.append(draw_lines(caption, across, up, [Line("comparisons", points)], mark=found["length"]))
         parts.append(table("Identical by length", ("tokens", "identical", "share"), rows, "rrr"))
     return Section("Truncation", about, parts)

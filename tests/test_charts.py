@@ -12,7 +12,7 @@ from prefline.data.figures import (
     format_probability,
     format_share,
 )
-from prefline.pipeline.charts import draw_bars, draw_curve, draw_shares, draw_spreads
+from prefline.pipeline.charts import draw_bars, draw_shares, draw_spreads
 
 SHARE = {"wins": 172.0, "of": 766, "share": 0.2245, "low": 0.196, "high": 0.255, "chance": 0.25}
 
@@ -74,22 +74,12 @@ def test_lengths_are_spread_over_powers_of_ten() -> None:
     assert re.findall(r'text-anchor="middle">([^<]*)<', drawn) == ["1", "10", "100", "1k"]
 
 
-def test_a_curve_goes_through_its_points() -> None:
-    drawn = draw_curve("Identical", [(64, 0.4), (128, 0.2), (256, 0.0)], 128)
-    points = re.findall(r'<circle class="dot clear" cx="([0-9.]+)%" cy="([0-9.]+)%"', drawn)
-    # A scale of doublings, and an axis that ends at 40 %.
-    assert points == [("0.00", "0.00"), ("50.00", "50.00"), ("100.00", "100.00")]
-    assert '<line class="chance" x1="50.00%" x2="50.00%"' in drawn
-    assert drawn.count('class="thin"') == 2
-
-
-def test_a_curve_of_one_point_stands_in_the_middle() -> None:
-    assert 'cx="50.00%"' in draw_curve("Identical", [(64, 0.1)])
-
-
-def test_numbers_of_an_axis_do_not_run_into_each_other() -> None:
-    drawn = draw_curve("Identical", [(length, 0.1) for length in range(100, 200)])
-    assert len(re.findall(r'dy="18"', drawn)) <= 8
+def test_charts_may_share_a_scale_and_a_key() -> None:
+    drawn = draw_shares("Wins", "system", [("gpt", SHARE)], end=1.0, key=False)
+    assert '<circle class="dot" cx="22.45%"' in drawn
+    assert ">100 %<" in drawn
+    assert 'class="key"' not in drawn
+    assert 'class="key"' in draw_shares("Wins", "system", [("gpt", SHARE)])
 
 
 shares = st.floats(0, 1)
