@@ -120,11 +120,12 @@ def _score(found: _Found, device: str, asked: "Asked", sink: "Sink") -> "Tally":
     from prefline.pipeline.scoring import Scoring, load_scorer
     from prefline.pipeline.terminal import say
 
-    model = load_scorer(found.scorer, device)
+    scorer = load_scorer(found.scorer, device)
     if found.tokenizer is not None:
-        check_tokenizer(found.tokenizer, model.tokenizer)
+        for member in scorer.members:
+            check_tokenizer(found.tokenizer, member.tokenizer)
     progress = Progress("score", None if sink.is_terminal else sys.stderr, unit="items")
-    scoring = Scoring(model, asked, sink, say if sink.is_terminal else progress.tell)
+    scoring = Scoring(scorer, asked, sink, say if sink.is_terminal else progress.tell)
     with contextlib.closing(progress):
         for tally in scoring.score(found.files):
             progress.update(tally.items, None, {"refused": tally.refused or None})

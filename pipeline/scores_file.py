@@ -16,9 +16,9 @@ from prefline.data.errors import DataError, StoreError
 from prefline.data.strict_json import parse_json
 from prefline.pipeline.filesystem import explaining, remove_file, sync_folder
 from prefline.pipeline.gathering import write_line
+from prefline.reward_model.combining import Scores
 
 Rows = Sequence[Mapping[str, Any]]
-Scores = Sequence[Sequence[float]]  # of each row those of its responses
 
 _NEAR = 1e-3  # so near are scores of one scorer on two machines
 _REMEDY = "delete it to begin anew, or name another --output"
@@ -29,11 +29,11 @@ class Sink(Protocol):
 
     is_terminal: bool  # whether somebody reads along
 
-    def take(self, rows: Rows) -> Scores | None:
+    def take(self, rows: Rows) -> Sequence[Scores] | None:
         """Return the scores of rows that were written before; None where they are to be computed."""
         ...
 
-    def write(self, rows: Rows, scores: Scores) -> None:
+    def write(self, rows: Rows, found: Sequence[Scores]) -> None:
         """Write the rows that were asked for last."""
         ...
 
@@ -45,13 +45,13 @@ class Stdout:
         self.is_terminal = stream.isatty()
         self._stream = stream
 
-    def take(self, rows: Rows) -> Scores | None:  # noqa: ARG002  the rows of a sink
+    def take(self, rows: Rows) -> Sequence[Scores] | None:  # noqa: ARG002  the rows of a sink
         """Return nothing: what was printed is gone."""
         return None
 
-    def write(self, rows: Rows, scores: Scores) -> None:
+    def write(self, rows: Rows, found: Sequence[Scores]) -> None:
         """Print rows at once, so that a stop leaves whole lines."""
-        self._stream.write(b"".join(map(_write, rows, scores)))
+        self._stream.write(b"".join(map(_write, rows, found)))
         self._stream.flush()
 
 
@@ -65,10 +65,10 @@ class Part:
         self.path = path
         self._stream = stream
         self._next = self._read()
-        self._taken: list[list[float]] = []
+        self._taken: list[Scores] = []
         self.begins_anew = self._next is None
 
-    def take(self, rows: Rows) -> Scores | None:
+    def take(self, rows: Rows) -> Sequence[Scores] | None:
         """Return what an earlier run wrote of these rows. The last that it wrote are scored again, to make sure."""
         self._taken = []
         for row in rows:
@@ -80,14 +80,14 @@ class Part:
             self._next = self._read()
         return None if self._next is None else self._taken
 
-    def write(self, rows: Rows, scores: Scores) -> None:
+    def write(self, rows: Rows, found: Sequence[Scores]) -> None:
         """Write what the earlier run did not write of these rows; the rest must have the same scores as then."""
-        for before, now in zip(self._taken, scores, strict=False):
-            if len(before) != len(now) or not all(map(_agree, before, now)):
+        for before, now in zip(self._taken, found, strict=False):
+            if not (_agree(before.scores, now.scores) and _agree(before.disagreement, now.disagreement)):
                 raise DataError(f"{self.path}: expected scores of this scorer, found those of another: {_REMEDY}")
         known = len(self._taken)
         with explaining(self.path):
-            self._stream.write(b"".join(map(_write, rows[known:], scores[known:])))
+            self._stream.write(b"".join(map(_write, rows[known:], found[known:])))
             self._stream.flush()
 
     def finish(self, target: Path) -> None:
@@ -110,10 +110,11 @@ class Part:
             self._stream.truncate(start)
             return None
 
-    def _parse(self, line: bytes) -> list[float]:
+    def _parse(self, line: bytes) -> Scores:
         try:
             row: Any = parse_json(line)
-            return [float(score) for score in row["scores"]]
+            doubts = row.get("disagreement")
+            return Scores([*map(float, row["scores"])], None if doubts is None else [*map(float, doubts)])
         except (DataError, TypeError, ValueError) as error:
             raise DataError(f"{self.path}: expected lines of scores, found another: {error}: {_REMEDY}") from None
 
@@ -154,9 +155,13 @@ def _begin(row: Mapping[str, Any]) -> bytes:
     return write_line(row)[:-2] + b',"scores":'
 
 
-def _write(row: Mapping[str, Any], scores: Sequence[float]) -> bytes:
-    return _begin(row) + write_line(list(scores))[:-1] + b"}\n"
+def _write(row: Mapping[str, Any], found: Scores) -> bytes:
+    doubts = {} if found.disagreement is None else {"disagreement": list(found.disagreement)}
+    return write_line({**row, "scores": list(found.scores), **doubts})
 
 
-def _agree(before: float, now: float) -> bool:
-    return math.isclose(before, now, rel_tol=_NEAR, abs_tol=_NEAR)
+def _agree(before: Sequence[float] | None, now: Sequence[float] | None) -> bool:
+    if before is None or now is None:
+        return before is now
+    near = (math.isclose(one, other, rel_tol=_NEAR, abs_tol=_NEAR) for one, other in zip(before, now, strict=False))
+    return len(before) == len(now) and all(near)

@@ -17,12 +17,13 @@ from prefline.data.items import Item, open_items
 from prefline.data.layout import Columns
 from prefline.data.rewardbench import Scored, Version, assess, credit, find_version
 from prefline.data.rows import describe
-from prefline.data.wording import printable, shorten
-from prefline.pipeline.scores_file import Scores, Sink
+from prefline.data.wording import printable
+from prefline.pipeline.scores_file import Sink
+from prefline.reward_model.combining import Scores
 
 if TYPE_CHECKING:
-    from prefline.reward_model.encoding import Candidates, Pair
-    from prefline.reward_model.model import RewardModel
+    from prefline.reward_model.encoding import Candidates
+    from prefline.reward_model.ensembles import Scorer
 
 _AT_ONCE = 64  # rows between two writes: what a kill loses
 _SHOWN = 5  # rows that were refused
@@ -69,33 +70,24 @@ class Tally:
         }
 
 
-def load_scorer(folder: Path, device: str) -> "RewardModel":
-    """Load a scorer; a language model would only get a head that was drawn by chance."""
+def load_scorer(folder: Path, device: str) -> "Scorer":
+    """Load a scorer, or an ensemble of them."""
     from prefline.pipeline.devices import choose_device
-    from prefline.reward_model.model import RewardModel
-    from prefline.reward_model.safety import read_config
-    from prefline.reward_model.scorers import has_head
+    from prefline.reward_model.ensembles import open_scorer
 
-    document = read_config(folder)
-    if not has_head(document):
-        found = shorten(", ".join(map(str, document.get("architectures") or ()))) or "a config that names none"
-        raise DataError(
-            f"{folder}: expected a scorer (its config names a ...ForSequenceClassification), found {found}: "
-            "train one of it with `prefline train-reward`"
-        )
-    return RewardModel.from_pretrained(folder).to(choose_device(device))
+    return open_scorer(folder).to(choose_device(device))
 
 
 class Scoring:
     """Scores what files hold."""
 
-    def __init__(self, model: "RewardModel", asked: Asked, sink: Sink, tell: Callable[[str], None]) -> None:
+    def __init__(self, scorer: "Scorer", asked: Asked, sink: Sink, tell: Callable[[str], None]) -> None:
         """Begin with nothing scored."""
         from prefline.reward_model.scorers import count_positions
 
         self.tally = Tally()
-        self._model, self._asked, self._sink, self._tell = model, asked, sink, tell
-        self._most = count_positions(model.inner)
+        self._scorer, self._asked, self._sink, self._tell = scorer, asked, sink, tell
+        self._most = [count_positions(member.inner) for member in scorer.members]
 
     def score(self, paths: Sequence[Path]) -> Iterator[Tally]:
         """Score file after file, and yield what all comes to so far, each time that some of it is written."""
@@ -115,33 +107,35 @@ class Scoring:
                             f"{first - 1:,} rows, so they are not counted by its rules"
                         )
                 scorable = list(self._list_scorable(some, path.name, first))
-                for item, scores in self._settle(scorable):
-                    self.tally.add(item, scores, version)
+                for item, found_of in self._settle(scorable):
+                    self.tally.add(item, found_of.scores, version)
                 yield self.tally
                 first += len(some)
 
     def _list_scorable(
         self, some: Sequence[Item | Rejection], file: str, first: int
-    ) -> "Iterator[tuple[Item, tuple[Pair, ...]]]":
-        """Yield items with their pairs; what is no item, or none that the scorer takes, is refused."""
-        candidates = iter(self._encode([each for each in some if isinstance(each, Item)]))
+    ) -> "Iterator[tuple[Item, tuple[Candidates, ...]]]":
+        """Yield items as each member sees them; what is no item, or none that the scorer takes, is refused."""
+        seen = iter(self._encode([each for each in some if isinstance(each, Item)]))
         for number, each in enumerate(some, first):
             if isinstance(each, Rejection):
                 self._refuse(f"{each.file}, line {each.line:,}: {each.reason}")
                 continue
-            encoded = next(candidates)
+            encoded = next(seen)
             if isinstance(encoded, str):
                 self._refuse(f"{file}, item {number:,}: {encoded}")
-            else:
-                self.tally.prompts_cut += encoded.prompt_cut
-                self.tally.responses_cut += encoded.responses_cut
-                yield each, encoded.pairs
+            else:  # of an ensemble, as the member that cuts most
+                self.tally.prompts_cut += max(own.prompt_cut for own in encoded)
+                self.tally.responses_cut += max(own.responses_cut for own in encoded)
+                yield each, encoded
 
-    def _encode(self, items: Sequence[Item]) -> "list[Candidates | str]":
-        """Return the responses of each item as the scorer sees them, or why it cannot be scored."""
+    def _encode(self, items: Sequence[Item]) -> "list[tuple[Candidates, ...] | str]":
+        """Return the responses of each item as each member sees them, or why it cannot be scored."""
+        from prefline.reward_model.ensembles import encode_candidates
+
         prompts = [self._frame(item.prompt) for item in items]
         try:
-            found = self._model.encoder.encode_candidates(prompts, [item.responses for item in items])
+            found = encode_candidates(self._scorer, prompts, [item.responses for item in items])
         except DataError as error:
             return [str(error)] if len(items) == 1 else [found for item in items for found in self._encode([item])]
         return list(map(self._check_length, found))
@@ -149,33 +143,34 @@ class Scoring:
     def _frame(self, prompt: Prompt) -> Prompt:
         return (Message("user", prompt),) if self._asked.chat and isinstance(prompt, str) else prompt
 
-    def _check_length(self, encoded: "Candidates") -> "Candidates | str":
-        longest = max(len(pair.prompt) + len(pair.response) for pair in encoded.pairs)
-        if self._most is None or longest <= self._most:
-            return encoded
-        return f"with a prompt and a response of {longest:,} tokens: the scorer has places for {self._most:,}"
+    def _check_length(self, encoded: "tuple[Candidates, ...]") -> "tuple[Candidates, ...] | str":
+        for own, most in zip(encoded, self._most, strict=True):
+            longest = max(len(pair.prompt) + len(pair.response) for pair in own.pairs)
+            if most is not None and longest > most:
+                return f"with a prompt and a response of {longest:,} tokens: the scorer has places for {most:,}"
+        return encoded
 
-    def _settle(self, scorable: "Sequence[tuple[Item, tuple[Pair, ...]]]") -> Iterator[tuple[Item, Sequence[float]]]:
+    def _settle(self, scorable: "Sequence[tuple[Item, tuple[Candidates, ...]]]") -> Iterator[tuple[Item, Scores]]:
         """Yield items with their scores: those that were written before, or else new ones, which are written now."""
         rows = [item.to_row() for item, _ in scorable]
-        scores = self._sink.take(rows)
-        if scores is None:
-            scores = self._compute([pairs for _, pairs in scorable])
-            self._sink.write(rows, scores)
-        return ((item, own) for (item, _), own in zip(scorable, scores, strict=True))
+        found = self._sink.take(rows)
+        if found is None:
+            found = self._compute([encoded for _, encoded in scorable])
+            self._sink.write(rows, found)
+        return ((item, own) for (item, _), own in zip(scorable, found, strict=True))
 
-    def _compute(self, groups: "Sequence[tuple[Pair, ...]]") -> Scores:
+    def _compute(self, seen: "Sequence[tuple[Candidates, ...]]") -> list[Scores]:
         import torch
 
-        pairs = [pair for group in groups for pair in group]
+        from prefline.reward_model.ensembles import score_candidates
+
         try:
-            found = self._model.score_pairs(pairs, tokens_at_once=self._asked.tokens_at_once).tolist()
+            found = score_candidates(self._scorer, seen, tokens_at_once=self._asked.tokens_at_once)
         except torch.OutOfMemoryError:
             raise StageError("the memory of the device is full: say --tokens-at-once, with less than now") from None
-        if not all(map(math.isfinite, found)):
+        if not all(math.isfinite(score) for own in found for score in own.scores):
             raise StageError("expected finite scores, found others: the weights of the scorer are broken")
-        scores = iter(found)
-        return [list(islice(scores, len(group))) for group in groups]
+        return found
 
     def _refuse(self, reason: str) -> None:
         self.tally.refused += 1

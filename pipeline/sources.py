@@ -8,6 +8,7 @@ from pathlib import Path
 from prefline.data.errors import DataError
 from prefline.data.wording import did_you_mean, shorten
 from prefline.pipeline.filesystem import list_folder
+from prefline.reward_model.safety import ENSEMBLE, MEMBERS
 
 _REMEDY = "run again when nobody writes there"
 # Settings, weights, tokenizers, templates. Weights of other kinds could run code; states of optimisers are no model.
@@ -86,9 +87,15 @@ class SourceFolder:
 
     @classmethod
     def read_model(cls, path: str | Path, title: str | None = None) -> "SourceFolder":
-        """Take the digests of those files right in a folder that a model can be made of, whatever else lies there."""
+        """Take the digests of those files of a folder that a model can be made of, whatever else lies there.
+
+        They lie right in it, or, of an ensemble, in the folders of its members too.
+        """
         path = Path(path)
-        found = [entry for entry in _list_files(path) if entry.suffix in _OF_MODELS]
+        folders = [path]
+        if (path / ENSEMBLE).is_file():
+            folders += sorted(member for member in path.glob(f"{MEMBERS}/*/") if member.name.isdecimal())
+        found = [entry for folder in folders for entry in _list_files(folder) if entry.suffix in _OF_MODELS]
         if not found:
             known = ", ".join(_OF_MODELS)
             raise DataError(f"{path}: expected the folder of a model, found no file of it ({known})")
@@ -102,7 +109,7 @@ class SourceFolder:
     @property
     def identity(self) -> str:
         """What stands for it in a recipe: the names of the files, and their bytes."""
-        listing = "".join(f"{file.sha256}  {file.path.name}\n" for file in self.files)
+        listing = "".join(f"{file.sha256}  {os.path.relpath(file.path, self.path)}\n" for file in self.files)
         return f"folder:sha256:{hashlib.sha256(listing.encode(errors='surrogateescape')).hexdigest()}"
 
     def check_unchanged(self) -> None:

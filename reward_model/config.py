@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from prefline.data.configuration import Config
+from prefline.reward_model.combining import Combination
 
 
 class TuningConfig(Config):
@@ -72,8 +73,11 @@ class RewardConfig(TuningConfig):
         return self
 
 
-class Reading(Config):
-    """How a scorer reads a prompt with a response. It lies in the config.json of a saved scorer, under "prefline"."""
+class Reading(Combination):
+    """How a scorer reads a prompt with a response, and what the scores of its heads come to, if it has several.
+
+    It lies in the config.json of a saved scorer, under "prefline".
+    """
 
     readout: Literal["last", "first", "mean"] = Field(
         description="Where the score is read: the last token; the first, of encoders; or the mean over the response."
@@ -82,4 +86,6 @@ class Reading(Config):
     end: bool = Field(default=False, description="Whether the end of a text follows each response.")
     prompt_length: int | None = Field(default=None, ge=1, description="Tokens kept of a prompt, its last.")
     response_length: int | None = Field(default=None, ge=1, description="Tokens kept of a response, its first.")
-    offset: float = Field(default=0.0, description="What is added to a score, where no weight has a place for it.")
+    offset: float | tuple[float, ...] = Field(
+        default=0.0, description="What is added to a score, or that of each head, where no weight has a place for it."
+    )

@@ -2,6 +2,8 @@
 
 What is computed at once is counted in tokens: with each prompt once where a model shares them, and else padded, where
 comparisons alike in length are put together.
+
+B comparisons, N responses of them, H heads.
 """
 
 import math
@@ -10,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from prefline.data.comparison import Comparison
 from prefline.data.errors import NotFiniteError
 from prefline.data.wording import count, shorten
 from prefline.reward_model.config import RewardConfig
@@ -27,14 +30,15 @@ class Numbered(NamedTuple):
 
     number: int
     encoded: EncodedComparison
+    shares: tuple[float, ...] = (1.0,)  # by how much it counts for each head, times its weight
 
 
 class Found(NamedTuple):
     """What the comparisons of a step gave."""
 
     loss: float
-    losses: list[float]  # of each comparison
-    credit: list[float]  # of each; NaN where nobody chose
+    losses: list[float]  # of each comparison, the mean over the heads
+    credit: list[float]  # of each, for what the heads come to; NaN where nobody chose
 
     @property
     def accuracy(self) -> float:
@@ -47,33 +51,39 @@ def add_gradient(
     model: RewardModel, batch: Sequence[Numbered], config: RewardConfig, tokens_at_once: int, seed: int
 ) -> tuple[Found, int]:
     """Add the gradient of the mean loss of some comparisons; return what they gave, and how many tokens at once."""
-    encoded = [one.encoded for one in batch]
 
     def compute(at_once: int) -> Found:
-        return _add_gradient(model, encoded, config, at_once)
+        return _add_gradient(model, batch, config, at_once)
 
-    largest = max(_measure(model, one) for one in encoded)  # less than one comparison is never computed
+    largest = max(_measure(model, one.encoded) for one in batch)  # less than one comparison is never computed
     dtype = getattr(torch, config.dtype)
     return compute_within_memory(compute, tokens_at_once, model, dtype, seed, least=min(largest, tokens_at_once))
 
 
-def _add_gradient(
-    model: RewardModel, encoded: Sequence[EncodedComparison], config: RewardConfig, tokens_at_once: int
-) -> Found:
+def _add_gradient(model: RewardModel, batch: Sequence[Numbered], config: RewardConfig, tokens_at_once: int) -> Found:
+    encoded = [one.encoded for one in batch]
     said = [one.comparison for one in encoded]
     total = math.fsum(one.weight for one in said)
     losses, credit = [0.0] * len(said), [0.0] * len(said)
     for places in _group(model, encoded, tokens_at_once):
         some = [said[place] for place in places]
-        scores = model(model.collate([pair for place in places for pair in encoded[place].pairs]))
-        table = tabulate(scores, some)
-        each = find_losses(table, some, config.loss, config.margin)
-        weights = torch.tensor([one.weight for one in some], device=each.device, dtype=each.dtype)
-        ((each * weights).sum() / total).backward()
-        for place, loss, share in zip(places, each.tolist(), find_credit(table, some).tolist(), strict=True):
+        scores = model.score_heads(model.collate([pair for place in places for pair in encoded[place].pairs]))
+        each = _find_losses(scores, some, config)
+        weights = [[share * said[place].weight for share in batch[place].shares] for place in places]
+        weighted = each * torch.tensor(weights, device=each.device, dtype=each.dtype).T
+        (weighted.sum() / (total * model.heads)).backward()
+        shares = find_credit(tabulate(model.combine(scores.detach()), some), some)
+        for place, loss, share in zip(places, each.mean(0).tolist(), shares.tolist(), strict=True):
             losses[place], credit[place] = loss, share
     mean = math.fsum(loss * one.weight for loss, one in zip(losses, said, strict=True)) / total
     return Found(mean, losses, credit)
+
+
+def _find_losses(scores: torch.Tensor, some: Sequence[Comparison], config: RewardConfig) -> torch.Tensor:
+    """Return the loss of each comparison for each head [H, B], from the scores of each [H, N]."""
+    heads = len(scores)
+    every = [*some] * heads
+    return find_losses(tabulate(scores.flatten(), every), every, config.loss, config.margin).view(heads, -1)
 
 
 def _group(model: RewardModel, encoded: Sequence[EncodedComparison], most: int) -> list[list[int]]:

@@ -5,7 +5,12 @@ and standard deviation 1; before training, so that it begins at a fair scale, an
 same whatever model gave it. What training made of gain and bias is lost on purpose: only the raw scores count. A model
 of ratings gets their scale instead. References at 0 (Stiennon 2020) need the bias alone.
 
+Of several heads, each has a gain and a bias. A choice says nothing of how high the scores of a head are, and heads are
+drawn: so first the same is done for each of them alone, or they would disagree about little but that.
+
 Departure: differences of ratings are taken in both directions, so that the order of the candidates is of no account.
+
+H heads, N pairs.
 """
 
 import itertools
@@ -34,11 +39,15 @@ STANDARD = Moments(0.0, 1.0)
 class Scaled(Protocol):
     """What is normalised: a reward model, or whatever else gives scores of gain * raw + bias."""
 
-    gain: nn.Parameter
+    gain: nn.Parameter  # a number, or one for each of several heads
     bias: nn.Parameter
 
     def score_pairs(self, pairs: Sequence[Pair], *, tokens_at_once: int | None = None) -> Tensor:
         """Return the scores of pairs, in their order."""
+        ...
+
+    def score_apart(self, pairs: Sequence[Pair], *, tokens_at_once: int | None = None) -> Tensor:
+        """Return the scores of each head [H, N]; a model of a single one is not asked for them."""
         ...
 
 
@@ -64,8 +73,7 @@ def set_affine(model: Scaled, found: Moments, wanted: Moments) -> None:
             f"expected gain 1 and bias 0, found {model.gain.item():g} and {model.bias.item():g}: reset first"
         )
     with torch.no_grad():
-        model.gain.fill_(wanted.std / found.std)
-        model.bias.fill_(wanted.mean - model.gain.item() * found.mean)  # with the gain as it was rounded
+        _rescale(model.gain, model.bias, found, wanted)
 
 
 def reset(model: Scaled) -> None:
@@ -75,13 +83,31 @@ def reset(model: Scaled) -> None:
         model.bias.fill_(0)
 
 
+def level(
+    model: Scaled, pairs: Sequence[Pair], wanted: Moments = STANDARD, *, tokens_at_once: int | None = None
+) -> Moments:
+    """Give the scores of each head for some pairs the moments that are wanted; return those of the raw scores."""
+    reset(model)
+    found = measure(model.score_pairs(pairs, tokens_at_once=tokens_at_once))
+    if not model.gain.ndim:
+        set_affine(model, found, wanted)
+        return found
+    apart = model.score_apart(pairs, tokens_at_once=tokens_at_once)
+    with torch.no_grad():
+        for gain, bias, scores in zip(model.gain, model.bias, apart, strict=True):
+            _rescale(gain, bias, measure(scores), wanted)
+    return found
+
+
 def normalize(
     model: Scaled, pairs: Sequence[Pair], wanted: Moments = STANDARD, *, tokens_at_once: int | None = None
 ) -> Moments:
     """Give the scores of some pairs the moments that are wanted; return those of their raw scores."""
-    reset(model)
-    found = measure(model.score_pairs(pairs, tokens_at_once=tokens_at_once))
-    set_affine(model, found, wanted)
+    found = level(model, pairs, wanted, tokens_at_once=tokens_at_once)
+    if model.gain.ndim:  # what heads come to has other moments than each of them
+        now = measure(model.score_pairs(pairs, tokens_at_once=tokens_at_once))
+        with torch.no_grad():
+            _rescale(model.gain, model.bias, now, wanted)
     return found
 
 
@@ -92,7 +118,11 @@ def center(model: Scaled, pairs: Sequence[Pair], *, tokens_at_once: int | None =
         raise DataError("expected references to have the mean score 0, found none: give at least one")
     mean = _summarize(values).mean
     with torch.no_grad():
-        model.bias.sub_(mean)
+        if model.gain.ndim:
+            apart = model.score_apart(pairs, tokens_at_once=tokens_at_once)
+            model.bias.sub_(apart.double().mean(1).to(model.bias))
+            values = _read(model.score_pairs(pairs, tokens_at_once=tokens_at_once))
+        model.bias.sub_(_summarize(values).mean)
     return mean
 
 
@@ -115,6 +145,13 @@ def find_wanted(
             "give comparisons with ratings, or set the loss to 'choice'"
         )
     return _summarize(torch.tensor(values, dtype=torch.float64))
+
+
+def _rescale(gain: Tensor, bias: Tensor, found: Moments, wanted: Moments) -> None:
+    """Change gain and bias so that what was found of scores becomes what is wanted."""
+    by = torch.tensor(wanted.std / found.std, dtype=gain.dtype).item()  # as it is rounded
+    gain.mul_(by)
+    bias.mul_(by).add_(wanted.mean - by * found.mean)
 
 
 def _read(scores: Tensor | Sequence[float]) -> Tensor:

@@ -115,7 +115,7 @@ def _check_reading(model: RewardModel, probes: Sequence[Pair]) -> float:
     one = min(range(len(probes)), key=lambda index: (not all(probes[index]), _length(probes[index])))
     changes = list(_change(model, probes[one], longest))
     beside = _score(model, [probes[one], *(change.pair for change in changes)])
-    scale = _measure_scale(torch.cat([alone, beside]) - float(model.bias))
+    scale = _measure_scale(torch.cat([alone, beside]) - float(model.bias.mean()))
     for change, score in zip(changes, beside[1:], strict=True):
         if not abs(float(score - beside[0])) > _LEAST * scale:
             raise ConfigError(f"{name}: {change.complaint}")

@@ -26,7 +26,7 @@ from prefline.data.chance import Chance
 from prefline.data.errors import ConfigError, DataError
 from prefline.data.wording import did_you_mean, shorten
 from prefline.reward_model.loading import REFUSALS, check_found, choose_attention, describe_refusal, quietly
-from prefline.reward_model.safety import check_config, check_weights, read_config
+from prefline.reward_model.safety import check_config, check_weights, explain_ensemble, read_config
 from prefline.reward_model.seeding import seeded
 
 _SPECIAL_NAMES = {
@@ -73,7 +73,8 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
             check_config(read_config(path, "tokenizer_config.json"), path / "tokenizer_config.json")
         if not any(next(path.glob(name), None) for name in _VOCABULARIES):
             # transformers would make one without a single word.
-            raise DataError(f"{path}: expected a tokenizer (tokenizer.json) in the folder of the model, found none")
+            lacking = "expected a tokenizer (tokenizer.json) in the folder of the model, found none"
+            raise DataError(f"{path}: {lacking}{explain_ensemble(path)}")
         with quietly():
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     except DataError:
@@ -124,6 +125,19 @@ def check_fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Non
     tokens = _count_tokens(tokenizer)
     if tokens > known:
         raise ConfigError(f"the tokenizer has {tokens:,} tokens and the model knows {known:,}: they do not fit")
+
+
+def choose_fill(scorer: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """See that model and tokenizer agree on a token that fills up: without one transformers takes no batch."""
+    config: Any = scorer.config.get_text_config()
+    if tokenizer.pad_token_id is None:
+        if config.pad_token_id is not None and 0 <= config.pad_token_id < len(tokenizer):
+            tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
+        elif tokenizer.eos_token is not None:
+            tokenizer.pad_token = tokenizer.eos_token
+        else:
+            raise DataError("the tokenizer has neither a token that fills up nor one for the end of a text: name one")
+    config.pad_token_id = scorer.config.pad_token_id = tokenizer.pad_token_id
 
 
 def save(

@@ -13,6 +13,8 @@ from prefline.data.errors import DataError
 from prefline.data.strict_json import type_name
 from prefline.data.wording import shorten
 
+# What the folder of an ensemble has in the place of a config.json, and where the folders of its members lie.
+ENSEMBLE, MEMBERS = "ensemble.json", "members"
 _FORBIDDEN = ("_attn_implementation", "_experts")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
@@ -23,7 +25,7 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     if not folder.is_dir():
         raise DataError(f"{folder}: expected the folder of a model, found {'a file' if folder.exists() else 'nothing'}")
     if not path.is_file():
-        raise DataError(f"{folder}: expected a {name} in the folder of a model, found none")
+        raise DataError(f"{folder}: expected a {name} in the folder of a model, found none{explain_ensemble(folder)}")
     try:
         document = json.loads(path.read_bytes())
     except ValueError as error:
@@ -31,6 +33,16 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     if not isinstance(document, dict):
         raise DataError(f"{path}: expected an object, found {type_name(document)}")
     return document
+
+
+def explain_ensemble(folder: Path) -> str:
+    """Say what to do with a folder that holds several models where one is wanted; nothing of any other."""
+    if not (folder / ENSEMBLE).is_file():
+        return ""
+    return (
+        ": it is an ensemble, which Ensemble.from_pretrained loads: where one model is wanted, take a member, such as "
+        f"{folder / MEMBERS / '1'}"
+    )
 
 
 def check_config(document: Mapping[str, Any], where: object) -> None:

@@ -7,7 +7,8 @@ There it lies in config.json, as the `offset` under "prefline", and plain transf
 by it, which no comparison and no gradient notices.
 
 Plain transformers would read a model of the mean at its last token, and say nothing. So config.json names a kind of
-model that it does not know: it refuses, and the name says who can read it.
+model that it does not know: it refuses, and the name says who can read it. So it is with several heads, of which each
+has an offset, where the head has no bias.
 """
 
 import json
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from prefline.reward_model.combining import Combination
 from prefline.reward_model.model import ABOUT, RewardModel
 from prefline.reward_model.pretrained import save
 from prefline.reward_model.scorers import OURS
@@ -34,23 +36,27 @@ def save_scorer(model: RewardModel, folder: Path) -> None:
     weights, offset = _fold(model, scorer)
     reading = model.reading.model_copy(update={"offset": offset})
     config: Any = scorer.config
-    config.num_labels = 1
-    config.id2label, config.label2id = {0: _LABEL}, {_LABEL: 0}
+    labels = [_LABEL] if model.heads == 1 else [f"{_LABEL} {number}" for number in range(1, model.heads + 1)]
+    config.num_labels = model.heads
+    config.id2label, config.label2id = dict(enumerate(labels)), {label: place for place, label in enumerate(labels)}
     config.problem_type = "regression"  # so that a pipeline leaves scores as they are
-    setattr(config, ABOUT, reading.model_dump())
+    idle = {*Combination.model_fields} if model.heads == 1 else None
+    setattr(config, ABOUT, reading.model_dump(exclude=idle))
     save(scorer, model.tokenizer, folder, weights=weights)
     if not model.loads_anywhere:
         _rename_kind(folder / "config.json")
 
 
-def _fold(model: RewardModel, scorer: PreTrainedModel) -> tuple[dict[str, torch.Tensor], float]:
+def _fold(model: RewardModel, scorer: PreTrainedModel) -> tuple[dict[str, torch.Tensor], float | tuple[float, ...]]:
     """Return the weights with gain and bias in them, and what of the bias has no place there."""
     weights = dict(scorer.state_dict())
     head = f"{model.head}.weight"
-    weights[head] = weights[head] * model.gain
+    weights[head] = weights[head] * model.gain.reshape(-1, 1)
     if (bias := f"{model.head}.bias") in weights:
         weights[bias] = weights[bias] * model.gain + model.bias
         return weights, 0.0
+    if model.heads > 1:
+        return weights, tuple(model.bias.tolist())
     norm, direction = _find_last_norm(model, scorer), weights[head][0].double()
     if norm is None or not model.bias or not direction.any():
         return weights, model.bias.item()

@@ -2,7 +2,8 @@
 
 One is made of a language model, causal or not, by putting a new head on it, or loaded with the head that it has. As in
 2019 a new head's weights are drawn with the deviation 1 / sqrt(width + 1), and its bias, if it has one, is 0. The head
-computes in float32 whatever the rest does.
+computes in float32 whatever the rest does. Several heads are several rows of one layer, each drawn apart, and labels of
+the config; only what we have saved ourselves may have several.
 """
 
 import math
@@ -40,25 +41,28 @@ class Head(nn.Linear):
     """A linear layer that computes in float32 or better, also where the rest of the model does not."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  as torch has it
-        """Return one number for each state."""
+        """Return the number of each head for each state."""
         dtype = torch.promote_types(input.dtype, torch.float32)
         bias = None if self.bias is None else self.bias.to(dtype)
         with torch.autocast(input.device.type, enabled=False):
             return functional.linear(input.to(dtype), self.weight.to(dtype), bias)
 
 
-def load_scorer(folder: Path, chance: Chance) -> PreTrainedModel:
-    """Load a scorer from a local folder, or a language model to become one: its new head follows from `chance`."""
+def load_scorer(folder: Path, chance: Chance, heads: int | None = None) -> PreTrainedModel:
+    """Load a scorer from a local folder, or a language model to become one: its new heads follow from `chance`.
+
+    If nothing is said of heads, a scorer has those it was saved with, and what becomes one has one.
+    """
     document = read_config(folder)
     check_config(document, folder / "config.json")
     kind = str(document.get("model_type") or "").removeprefix(OURS)
     _check_architecture(kind, folder)
     check_weights(folder)
     is_scorer = has_head(document)
-    if is_scorer and _count_labels(document) != 1:
-        raise DataError(f"{folder}: expected a model that gives one number, found one of {_count_labels(document)}")
+    labels = _count_heads(document, heads, folder)
     try:
-        config = CONFIG_MAPPING[kind].from_dict({**document, "model_type": kind, "num_labels": 1, "id2label": None})
+        given = {**document, "model_type": kind, "num_labels": labels, "id2label": None}
+        config = CONFIG_MAPPING[kind].from_dict(given)
         with quietly(), seeded(chance("head")):  # some encoders have layers of a head that are drawn by transformers
             loaded: Any = AutoModelForSequenceClassification.from_pretrained(
                 folder,
@@ -85,16 +89,23 @@ def has_head(document: Mapping[str, Any]) -> bool:
     return any(str(name).endswith("ForSequenceClassification") for name in document.get("architectures") or ())
 
 
+def count_heads(model: PreTrainedModel) -> int:
+    """Return how many numbers a scorer gives."""
+    heads: Any = model.config.num_labels
+    return heads
+
+
 def find_head(model: PreTrainedModel) -> str:
-    """Return the name of the linear layer that gives the one number."""
-    body = f"{model.base_model_prefix}."
+    """Return the name of the linear layer that gives the one number, or that of each head."""
+    body, heads = f"{model.base_model_prefix}.", count_heads(model)
     found = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module.out_features == 1 and not name.startswith(body)
+        if isinstance(module, nn.Linear) and module.out_features == heads and not name.startswith(body)
     ]
     if len(found) != 1:
-        raise ConfigError(f"{type(model).__name__}: expected one layer that gives one number, found {len(found)}")
+        wanted = "one number" if heads == 1 else f"{heads:,} numbers"
+        raise ConfigError(f"{type(model).__name__}: expected one layer that gives {wanted}, found {len(found)}")
     return found[0]
 
 
@@ -108,9 +119,10 @@ def list_head_parts(model: PreTrainedModel) -> list[str]:
 
 @torch.no_grad()
 def draw_head(head: Any, chance: Chance) -> None:
-    """Draw a head as in 2019, on the CPU so that every machine draws alike."""
-    drawn = torch.randn(head.weight.shape, generator=generator(chance, "head")) / math.sqrt(head.in_features + 1)
-    head.weight.copy_(drawn)
+    """Draw each head as in 2019, on the CPU so that every machine draws alike; how many there are changes none."""
+    width = head.in_features
+    drawn = [torch.randn(width, generator=generator(chance, "head", place)) for place in range(head.out_features)]
+    head.weight.copy_(torch.stack(drawn) / math.sqrt(width + 1))
     if head.bias is not None:
         head.bias.zero_()
 
@@ -171,7 +183,7 @@ def _replace_head(model: PreTrainedModel) -> str:
     """Let the head compute in float32; its weights keep their names. Return the name of the head."""
     name = find_head(model)
     old: Any = model.get_submodule(name)
-    new = Head(old.in_features, 1, bias=old.bias is not None, device="meta")
+    new = Head(old.in_features, old.out_features, bias=old.bias is not None, device="meta")
     new.weight, new.bias = old.weight, old.bias
     model.set_submodule(name, new)
     return name
@@ -184,6 +196,20 @@ def _check_architecture(kind: str, where: object) -> None:
             f"{where}: expected a model for which transformers has a form that gives one number "
             f"(...ForSequenceClassification), found the model_type {kind!r}{meant}"
         )
+
+
+def _count_heads(document: Mapping[str, Any], wanted: int | None, folder: Path) -> int:
+    """Return how many heads a model shall have; a scorer has those it has."""
+    if wanted is not None and wanted < 1:
+        raise ConfigError(f"heads: expected at least one, found {wanted}")
+    if not has_head(document):
+        return wanted or 1
+    labels = _count_labels(document)
+    if labels != 1 and not str(document.get("model_type")).startswith(OURS):
+        raise DataError(f"{folder}: expected a model that gives one number, found one of {labels}")
+    if wanted not in (None, labels):
+        raise ConfigError(f"{folder}: heads: expected {labels}, which the scorer has, found {wanted}: leave it out")
+    return labels
 
 
 def _count_labels(document: Mapping[str, Any]) -> int:

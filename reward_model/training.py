@@ -4,9 +4,9 @@ As in 2019: one epoch, dropout off, Adam with epsilon 1e-5, no weight decay, no 
 line to 0, which it would reach after the last step; gain and bias are trained with the rest. It departs from 2019 in
 that comparisons need not fill whole batches: an epoch is divided into steps as evenly as it goes.
 
-The loss of a step is the mean over its comparisons by their weights, however many are computed at once. All chance
-follows from the epoch or the step. So weights, optimiser, the number of the step, and the best weights so far are all
-that it takes to go on, bit for bit.
+The loss of a step is the mean over its comparisons by their weights, however many are computed at once; heads.py says
+what several heads learn. All chance follows from the epoch, the step, or the number of a comparison. So weights,
+optimiser, the number of the step, and the best weights so far are all that it takes to go on, bit for bit.
 """
 
 import functools
@@ -28,6 +28,7 @@ from prefline.reward_model.encoding import EncodedComparison, encode_comparisons
 from prefline.reward_model.epochs import count_steps, list_batches
 from prefline.reward_model.evaluation import Evaluation, evaluate
 from prefline.reward_model.gradients import Found, Numbered, add_gradient, require_finite
+from prefline.reward_model.heads import draw_shares
 from prefline.reward_model.model import RewardModel, choose_tokens
 from prefline.reward_model.objectives import leads, teaches
 from prefline.reward_model.optimising import (
@@ -99,8 +100,8 @@ def train(
     Comparisons from which there is nothing to learn are passed over. To go on from what `Step.save` returned, give the
     same model, comparisons, settings and chance as before, and that.
     """
-    todo = _select(model, comparisons, config)
-    measured = [one.encoded for one in _select(model, held_out, config)] if held_out else []
+    todo = _select(model, comparisons, config, chance)
+    measured = [one for one in encode_comparisons(held_out, model.encoder) if teaches(one, config.loss)]
     _check(model, config, todo, measured)
     per_epoch = count_steps(len(todo), config.batch)
     steps = config.steps or config.epochs * per_epoch
@@ -152,10 +153,14 @@ def _take_step(
 
 
 def _select(
-    model: RewardModel, comparisons: Sequence[Comparison | EncodedComparison], config: RewardConfig
+    model: RewardModel, comparisons: Sequence[Comparison | EncodedComparison], config: RewardConfig, chance: Chance
 ) -> list[Numbered]:
     encoded = encode_comparisons(comparisons, model.encoder)
-    return [Numbered(number, one) for number, one in enumerate(encoded, 1) if teaches(one, config.loss)]
+    return [
+        Numbered(number, one, draw_shares(chance, number, model.heads))
+        for number, one in enumerate(encoded, 1)
+        if teaches(one, config.loss)
+    ]
 
 
 def check_held_out(config: RewardConfig, measured: Sequence[EncodedComparison]) -> None:

@@ -42,7 +42,7 @@ def test_a_sound_model_passes_whatever_its_gain_and_bias(kind: str, readout: str
 def call(model: RewardModel, batch: Batch) -> torch.Tensor:
     inner: Any = model.inner
     given = {"attention_mask": batch.mask.long(), "position_ids": batch.positions}
-    return inner.score(inner.base_model(batch.tokens, **given).last_hidden_state)[..., 0]
+    return inner.score(inner.base_model(batch.tokens, **given).last_hidden_state)
 
 
 def break_padded(model: RewardModel, read: "Read", monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def mix_the_batch(model: RewardModel, batch: Batch) -> torch.Tensor:
 
 
 def say_the_same(_: RewardModel, batch: Batch) -> torch.Tensor:
-    return torch.ones(len(batch.tokens))
+    return torch.ones(len(batch.tokens), 1)
 
 
 BROKEN: dict[Read, str] = {

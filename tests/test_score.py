@@ -493,13 +493,13 @@ def test_what_was_written_before_is_not_computed_again(
     lines = (whole / "scores.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "scores.jsonl.part").write_bytes(b"".join(lines[:100]))
     computed: list[int] = []
-    score_pairs = RewardModel.score_pairs
+    score_apart = RewardModel.score_apart
 
     def watch(self: RewardModel, given: Any, **settings: Any) -> Any:
         computed.append(len(given))
-        return score_pairs(self, given, **settings)
+        return score_apart(self, given, **settings)
 
-    monkeypatch.setattr(RewardModel, "score_pairs", watch)
+    monkeypatch.setattr(RewardModel, "score_apart", watch)
     assert run(scorer, whole / "labels.jsonl", "--output", tmp_path / "scores.jsonl").code == 0
     assert computed == [2 * 63, 2 * 22]  # of the second chunk, which was begun, and of the third
 
