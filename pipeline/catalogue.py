@@ -38,6 +38,14 @@ STAGES = {
         "prefline.pipeline.train_reward:TRAIN_REWARD",
         "Train a reward model on comparisons: a softmax over the responses of each.",
     ),
+    "ensemble": Listed(
+        "prefline.pipeline.ensemble:ENSEMBLE",
+        "Put reward models together as one, which also says by how much they disagree.",
+    ),
+    "report-card": Listed(
+        "prefline.pipeline.report_card:REPORT_CARD",
+        "Say how far a reward model can be trusted, and what it merely learnt, on what is held out.",
+    ),
 }
 
 

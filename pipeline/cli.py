@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from prefline.data.errors import PreflineError
 from prefline.data.wording import printable
-from prefline.pipeline import cli_copies, cli_pipelines, cli_score, cli_stages, cli_store
+from prefline.pipeline import cli_copies, cli_curve, cli_pipelines, cli_score, cli_stages, cli_store
 from prefline.pipeline.catalogue import STAGES
 from prefline.pipeline.interruption import PROCESS
 
@@ -63,6 +63,7 @@ app = typer.Typer(
 _VERBS = {
     "ingest": cli_stages.ingest,
     "score": cli_score.score,
+    "curve": cli_curve.curve,
     "plan": cli_pipelines.plan,
     "run": cli_pipelines.run,
     "schema": cli_pipelines.schema,

@@ -64,7 +64,9 @@ def run_verb(stage: Stage, given: dict[str, Any]) -> None:
     given = {name: text for name, text in given.items() if text not in (None, [])}
     common = {option: given.pop(option) for option in RESERVED if option in given}
     texts = {role: given.pop(role) for role in stage.takes if role in given}
-    _run(stage, texts, {_key(stage, field): _read(stage, field, text) for field, text in given.items()}, **common)
+    _run(
+        stage, texts, {_key(stage, field): read_setting(stage, field, text) for field, text in given.items()}, **common
+    )
 
 
 def _run(
@@ -85,7 +87,7 @@ def _run(
     runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
     outside = {role: read for role, text in texts.items() if (read := _read_outside(stage.takes[role], text))}
     opened = create_store(store)  # only now: not for a file that is not there
-    inputs = {role: outside.get(role) or _find(opened, stage.takes[role], text) for role, text in texts.items()}
+    inputs = {role: outside.get(role) or find_artifact(opened, stage.takes[role], text) for role, text in texts.items()}
     names = opened.names.readable()
     with results() as show:
         made = make(opened, stage, params=params, inputs=inputs, seed=seed, name=name, force=force, runtime=runtime)
@@ -106,7 +108,7 @@ def _tell_of_others(store: Store, made: Made, names: Mapping[str, str]) -> None:
         say(moved)
 
 
-def _read(stage: Stage, field: str, given: str | list[str]) -> Any:
+def read_setting(stage: Stage, field: str, given: str | list[str]) -> Any:
     """Read a setting as a pipeline file would, but what can only be text needs no quotes."""
     if isinstance(given, list):
         if get_origin(stage.params.model_fields[field].annotation) is dict:
@@ -156,7 +158,8 @@ def _read_outside(kind: str, text: str) -> Outside | None:
     return read_source(place, kind)
 
 
-def _find(store: Store, kind: str, text: str) -> Artifact:
+def find_artifact(store: Store, kind: str, text: str) -> Artifact:
+    """Return the artifact that a person named for an input, or say what else could have been meant."""
     try:
         return store.get(store.resolve(text))
     except UnknownArtifactError as error:

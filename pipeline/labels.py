@@ -1,8 +1,11 @@
 """The comparisons of an artifact, and whether they fit the model that is to learn from them."""
 
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+from prefline.data.chance import Chance, generator
 from prefline.data.comparison import Comparison
 from prefline.data.errors import DataError
 from prefline.data.strict_json import parse_json
@@ -12,6 +15,9 @@ from prefline.pipeline.store import Artifact
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+_SAID = ("ranks", "ratings", "votes")  # of each response, beside which is best
 
 
 class Labels(NamedTuple):
@@ -30,6 +36,32 @@ def read_labels(artifact: Artifact) -> Labels:
             f"prefline knows those up to {INGEST.version}: take a newer prefline"
         )
     return Labels(*([*_read_file(artifact.path / name)] for name in (TRAIN, HELD_OUT)))
+
+
+def draw_labels(labels: Labels, most: int | None, chance: Chance, *, shuffled: bool = False) -> Labels:
+    """Keep so many comparisons to learn from, in their order; a larger draw by the same chance holds a smaller one.
+
+    Where they are to be `shuffled`, what was said of their responses is first dealt anew among those.
+    """
+    train = labels.train
+    if shuffled:
+        dealer = generator(chance, "labels")
+        train = [_deal(one, dealer) for one in train]
+    if most is not None:
+        order = list(range(len(train)))
+        generator(chance, "most").shuffle(order)
+        train = [train[place] for place in sorted(order[:most])]
+    return labels._replace(train=train)
+
+
+def _deal(comparison: Comparison, dealer: Random) -> Comparison:
+    """Give each response what was said of a response drawn at random, and of no other."""
+    order = list(range(len(comparison.responses)))
+    dealer.shuffle(order)
+    best = tuple(place for place, source in enumerate(order) if source in comparison.best)
+    said = {name: getattr(comparison, name) for name in _SAID}
+    moved = {name: tuple(values[source] for source in order) for name, values in said.items() if values is not None}
+    return replace(comparison, best=best, **moved)
 
 
 def check_tokenizer(file: Path, tokenizer: "PreTrainedTokenizerBase") -> None:

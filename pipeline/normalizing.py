@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from prefline.data.chance import generator
+from prefline.data.chance import Chance, generator
 from prefline.data.contents import Prompt, Tokens
 from prefline.data.documents import Document, read_documents
 from prefline.data.errors import ConfigError, DataError
@@ -20,7 +20,7 @@ from prefline.pipeline.document_intake import DocumentIntake
 from prefline.pipeline.ingest import TRAIN
 from prefline.pipeline.jobs import Job
 from prefline.pipeline.store import Artifact
-from prefline.pipeline.train_reward import TrainRewardParams
+from prefline.pipeline.train_reward import SamplingParams, TrainRewardParams
 from prefline.policy.sampling import sample
 from prefline.reward_model.config import Reading
 from prefline.reward_model.encoding import EncodedComparison, Encoder, Pair
@@ -47,9 +47,16 @@ class Standards(NamedTuple):
     after: list[Pair]
 
 
+class Samples(NamedTuple):
+    """Prompts, and what a model wrote behind each."""
+
+    prompts: list[Prompt]
+    responses: list[Tokens]
+
+
 def find_around(job: Job) -> Around:
     """Return what stands around prompts, and refuse a model, texts and settings that do not agree on it."""
-    params: TrainRewardParams = job.params
+    params: SamplingParams = job.params
     found = {role: form for role in ("model", "texts") if (form := _find_format(job, role)) is not None}
     if len(set(found.values())) > 1:
         raise ConfigError(
@@ -75,7 +82,8 @@ def gather_standards(job: Job, model: RewardModel, encoded: Sequence[EncodedComp
                 raise ConfigError(
                     "normalize: expected a model that writes texts, to draw samples from: take 'responses'"
                 )
-            return Standards("samples", *_draw_samples(job, model.encoder, encoded, around))
+            drawn = draw_samples(job, model.encoder, encoded, around, job.randomness.derive, _TIMES)
+            return Standards("samples", *(model.encoder.encode(*samples) for samples in drawn))
         case "responses":
             pairs = [pair for one in encoded for pair in one.pairs]
             some = min(params.samples, len(pairs))
@@ -90,11 +98,16 @@ def gather_standards(job: Job, model: RewardModel, encoded: Sequence[EncodedComp
             return Standards("none", [], [])
 
 
-def _draw_samples(
-    job: Job, encoder: Encoder, encoded: Sequence[EncodedComparison], around: Around
-) -> Iterator[list[Pair]]:
-    """Draw samples for before and after training."""
-    params: TrainRewardParams = job.params
+def draw_samples(
+    job: Job,
+    encoder: Encoder,
+    encoded: Sequence[EncodedComparison],
+    around: Around,
+    chance: Chance,
+    times: Sequence[str],
+) -> Iterator[Samples]:
+    """Draw samples of the model of the job behind prompts of comparisons, other ones each time."""
+    params: SamplingParams = job.params
     usual = statistics.median(len(pair.response) for one in encoded for pair in one.pairs)
     length = params.sample_length or max(1, round(usual))
     model = load_causal_lm(job.path_of("model"))
@@ -102,21 +115,23 @@ def _draw_samples(
     model.to(job.device)  # pyright: ignore[reportArgumentType]  which a decorator of transformers hides
     begun = [one.comparison.prompt for one in encoded if one.pairs[0].prompt]  # from nothing no model can go on
     if not begun:
-        raise ConfigError("normalize: expected prompts to draw samples from, found empty ones alone: take 'responses'")
-    for when in _TIMES:
-        prompts = generator(job.randomness.derive, f"prompts {when}").choices(begun, k=params.samples)
+        raise ConfigError(
+            "expected prompts to draw samples from, found empty ones alone: normalise by 'responses', or draw none"
+        )
+    for when in times:
+        prompts = generator(chance, f"prompts {when}").choices(begun, k=params.samples)
         about = f"{count(len(prompts), 'sample', 'samples')} of {count(length, 'token', 'tokens')}"
-        job.tell_people(f"{job.label}: drawing {about} to normalise scores by, {when} training")
+        job.tell_people(f"{job.label}: drawing {about} of the language model")
         drawn = sample(
             model,
             _frame(prompts, encoder, around, room),
             length=length,
             temperature=params.temperature,
-            chance=job.randomness.derive,
+            chance=chance,
             purpose=f"samples {when}",
             known=len(encoder.reader.numbers),
         )
-        yield encoder.encode(prompts, drawn)
+        yield Samples(prompts, drawn)
 
 
 def _find_room(positions: int | None, length: int, encoder: Encoder, around: Around) -> int | None:

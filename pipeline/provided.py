@@ -21,11 +21,11 @@ from urllib.parse import parse_qsl
 from prefline.data.errors import ConfigError, DataError
 from prefline.data.wording import did_you_mean
 from prefline.pipeline.sources import Outside, SourceFile, SourceFolder
-from prefline.pipeline.stages import FILES, MODEL, TEXTS, TOKENIZER
+from prefline.pipeline.stages import FILES, MODEL, SCORER, TEXTS, TOKENIZER
 
 HUB, BUILTIN = "hub:", "builtin:"
 TOKENIZER_FILE = "tokenizer.json"
-_OF_DATA, _OF_MODELS = (FILES, TEXTS), (MODEL, TOKENIZER)
+_OF_DATA, _OF_MODELS = (FILES, TEXTS), (MODEL, SCORER, TOKENIZER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def read_source(place: Path | Provided, kind: str = FILES) -> Outside:
         return _read_tokenizer(place)
     if not isinstance(place, Path):
         return place.fetch()
-    if kind == MODEL:
+    if kind in (MODEL, SCORER):
         return SourceFolder.read_model(place)
     return SourceFolder.read(place) if place.is_dir() else SourceFile.read(place)
 

@@ -58,7 +58,6 @@ def prove(
         },
         timeout,
     )
-    offset = float(read_config(folder).get(ABOUT, {}).get("offset", 0.0))
     encoded = model.encoder.encode(*zip(*texts, strict=True)) if texts else []
     own = _compare(answer["own"], expected, encoded, f"{folder}, loaded by prefline")
     if not model.loads_anywhere:
@@ -66,6 +65,7 @@ def prove(
             raise DataError(f"{folder}: plain Transformers load it, and would read its scores at another place")
         return Proof(None, own)
     ids = [model.tokenizer(prompt, response, verbose=False)["input_ids"] for prompt, response in texts]
+    offset = float(read_config(folder).get(ABOUT, {}).get("offset", 0.0))
     plain = [score - offset for score in expected]
     return Proof(_compare(answer["plain"], plain, ids, f"{folder}, loaded by plain Transformers"), own)
 

@@ -23,9 +23,10 @@ SEEDS = 2**53  # what any reader of JSON holds exactly
 FILE = "file"
 FOLDER = "folder"
 FILES = "file or folder"
-# And these for what is an artifact, or lies outside: a language model, a tokenizer (its file, or what has one), and
-# texts or prompts.
+# And these for what is an artifact, or lies outside: a language model, a scorer, a tokenizer (its file, or what has
+# one), and texts or prompts.
 MODEL = "model"
+SCORER = "scorer"
 REWARD_MODEL = "reward-model"  # always an artifact
 TOKENIZER = "tokenizer"
 TEXTS = "texts"
@@ -33,17 +34,20 @@ _FROM_ELSEWHERE = "hub:organisation/name or builtin:name"
 _OUTSIDE = {FILE: "a file", FOLDER: "a folder", FILES: f"a file, a folder, {_FROM_ELSEWHERE}"}
 _EITHER = {
     MODEL: "the folder of a model, hub:organisation/name or builtin:tiny",
+    SCORER: "the folder of a scorer, hub:organisation/name",
     TOKENIZER: "a tokenizer.json, the folder of a model, hub:organisation/name or builtin:tiny",
     TEXTS: f"a file, a folder, {_FROM_ELSEWHERE}",
 }
 _READERS = dict.fromkeys((FILE, FILES, TOKENIZER, TEXTS), "SourceFile.read") | {
     FOLDER: "SourceFolder.read",
     MODEL: "SourceFolder.read_model",
+    SCORER: "SourceFolder.read_model",
 }
 # Where each may lie, and of which kind an artifact then is.
 _LIES_IN = {FILE: (FILE,), FOLDER: (FOLDER,), FILES: (FILE, FOLDER)}
-_LIES_IN |= {MODEL: (FOLDER,), TOKENIZER: (FILE,), TEXTS: (FILE, FOLDER)}
-_ARTIFACTS = {FILE: (), FOLDER: (), FILES: (), MODEL: (MODEL,), TOKENIZER: (MODEL, "prompts"), TEXTS: ("prompts",)}
+_LIES_IN |= {MODEL: (FOLDER,), SCORER: (FOLDER,), TOKENIZER: (FILE,), TEXTS: (FILE, FOLDER)}
+_ARTIFACTS = {FILE: (), FOLDER: (), FILES: (), MODEL: (MODEL,), SCORER: (REWARD_MODEL,)}
+_ARTIFACTS |= {TOKENIZER: (MODEL, "prompts"), TEXTS: ("prompts",)}
 
 
 @dataclass(frozen=True, slots=True)

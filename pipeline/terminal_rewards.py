@@ -49,9 +49,14 @@ def describe_reward_training(
     """Say in lines what is trained, and on what."""
     yield describe_sizes(about, params.lora_rank)
     yield f"the score is read at {_READOUTS[model.reading.readout]}"
+    if model.heads > 1:
+        rule = f"the rule for what their scores come to: {model.reading.rule}"
+        yield f"{model.heads:,} heads learn, each with weights of its own; {rule}"
     sizes = sorted({len(one.pairs) for one in seen.train})
     of = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     yield f"{count(len(seen.train), 'comparison', 'comparisons')} of {of} responses, {len(seen.held_out):,} held out"
+    if params.shuffle_labels:
+        yield "their labels were dealt anew by chance: accuracy on what is held out must stay at chance"
     if seen.passed:
         passed = [one for one in seen.all_train if not teaches(one, params.loss)]
         of = count(len(seen.all_train), "comparison", "comparisons")

@@ -4,6 +4,8 @@ config.json, model.safetensors ...    the model, as AutoModelForSequenceClassifi
 tokenizer.json ...                    its tokenizer, as AutoTokenizer.from_pretrained takes it
 adapter/                              what LoRA has learnt, as peft takes it; at the root it is merged already
 evaluation.json                       loss and accuracy on what was held out, before, on the way, and after
+scores.jsonl                          the scores of what was held out, a line for each comparison
+card.json, card.html                  how far the model can be trusted, on what was held out (report_card.py)
 """
 
 from collections.abc import Collection
@@ -11,16 +13,32 @@ from typing import Literal
 
 from pydantic import Field
 
+from prefline.data.configuration import Config
 from prefline.data.errors import ConfigError
 from prefline.pipeline.jobs import Job
 from prefline.pipeline.stages import MODEL, REWARD_MODEL, TEXTS, Outcome, Stage
+from prefline.reward_model.combining import Rule
 from prefline.reward_model.config import RewardConfig
 
 ADAPTER, EVALUATION = "adapter", "evaluation.json"
 _OF_TEXTS = ("texts", "references")
 
 
-class TrainRewardParams(RewardConfig):
+class SamplingParams(Config):
+    """How samples are drawn of a language model."""
+
+    samples: int = Field(256, ge=2, description="How many samples are drawn, or other texts taken.")
+    sample_length: int | None = Field(None, ge=1, description="Tokens of a sample; else as many as a response has.")
+    temperature: float = Field(0.7, gt=0, description="How bold samples are.")
+    prefix: str = Field(
+        "", description="What samples see before a prompt; of a model of ours, what it was trained with."
+    )
+    suffix: str = Field(
+        "", description="What samples see after a prompt; of a model of ours, what it was trained with."
+    )
+
+
+class TrainRewardParams(SamplingParams, RewardConfig):
     """Settings of the stage `train-reward`: of the training, of how texts are read, and of the scale of scores."""
 
     readout: Literal["last", "first", "mean"] | None = Field(
@@ -36,20 +54,33 @@ class TrainRewardParams(RewardConfig):
     )
     prompt_length: int | None = Field(None, ge=1, description="Tokens kept of a prompt, its last; else what fits.")
     response_length: int | None = Field(None, ge=1, description="Tokens kept of a response, its first; else what fits.")
+    heads: int | None = Field(
+        None,
+        ge=1,
+        description="How many heads the model gets, each of which learns with weights of its own: a cheap ensemble. "
+        "Else one, or as a scorer has.",
+    )
+    rule: Rule | None = Field(
+        None,
+        description="What the scores of heads come to: their mean, their minimum, or cautious: the mean less "
+        "disagreement; else the mean, or as a scorer has it.",
+    )
+    caution: float | None = Field(
+        None, ge=0, description="How many deviations of disagreement the rule 'cautious' takes off the mean; else 1."
+    )
     normalize: Literal["samples", "responses", "texts", "references", "none"] | None = Field(
         None,
         description="Whose scores get mean 0 and deviation 1: those of samples of the model that training begins "
         "with, of the responses of the comparisons, or of texts; of references, mean 0 alone. "
         "Else samples, or responses where the model writes nothing.",
     )
-    samples: int = Field(256, ge=2, description="How many texts the scores are normalised by, at most.")
-    sample_length: int | None = Field(None, ge=1, description="Tokens of a sample; else as many as a response has.")
-    temperature: float = Field(0.7, gt=0, description="How bold samples are.")
-    prefix: str = Field(
-        "", description="What samples see before a prompt; of a model of ours, what it was trained with."
+    most: int | None = Field(
+        None,
+        ge=1,
+        description="Learn from so many comparisons at most, drawn by the seed; more of them hold those of fewer.",
     )
-    suffix: str = Field(
-        "", description="What samples see after a prompt; of a model of ours, what it was trained with."
+    shuffle_labels: bool = Field(
+        False, description="Deal the labels anew by chance: a probe, which must learn nothing."
     )
 
 
@@ -71,7 +102,7 @@ def _run(job: Job) -> Outcome:
 
 TRAIN_REWARD = Stage(
     "train-reward",
-    1,
+    2,
     TrainRewardParams,
     _run,
     makes=REWARD_MODEL,

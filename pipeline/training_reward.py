@@ -5,31 +5,32 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from prefline.data.errors import ConfigError, DataError
 from prefline.data.wording import find_typed_escapes
 from prefline.pipeline.failures import telling_what_is_kept
 from prefline.pipeline.filesystem import create_file
+from prefline.pipeline.grading import OF_CHOICES, grade_trained
 from prefline.pipeline.hashing import hash_file
+from prefline.pipeline.held_out_scores import write_scores
 from prefline.pipeline.inputs import check_unchanged
 from prefline.pipeline.jobs import Job
-from prefline.pipeline.labels import Labels, check_tokenizer, read_labels
+from prefline.pipeline.labels import Labels, check_tokenizer, draw_labels, read_labels
+from prefline.pipeline.looking import look
 from prefline.pipeline.normalizing import Standards, find_around, gather_standards
 from prefline.pipeline.provided import TOKENIZER_FILE
 from prefline.pipeline.proving import prove
 from prefline.pipeline.stages import Outcome
-from prefline.pipeline.terminal_rewards import Seen, describe_evaluation, describe_reward_training, explain_void
+from prefline.pipeline.terminal_rewards import Seen, describe_evaluation, describe_reward_training
 from prefline.pipeline.train_reward import ADAPTER, EVALUATION, TrainRewardParams
 from prefline.pipeline.weights import describe_model, writing_weights
 from prefline.reward_model.adapters import save_adapter
-from prefline.reward_model.encoding import EncodedComparison, choose_lengths, encode_comparisons
+from prefline.reward_model.config import Reading
+from prefline.reward_model.ensembles import score_comparisons
 from prefline.reward_model.evaluation import evaluate
 from prefline.reward_model.model import ABOUT, RewardModel
-from prefline.reward_model.normalization import center, find_wanted, normalize
-from prefline.reward_model.objectives import teaches
+from prefline.reward_model.normalization import center, find_wanted, level, measure, normalize
 from prefline.reward_model.preflight import check_pad, check_reading, choose_probes
 from prefline.reward_model.safety import read_config
-from prefline.reward_model.scorers import count_positions
-from prefline.reward_model.training import check_held_out, check_margin, train
+from prefline.reward_model.training import train
 
 _TEXTS = 3  # comparisons whose texts the saved tokenizer must read as before
 
@@ -39,9 +40,10 @@ def train_reward(job: Job) -> Outcome:
     params: TrainRewardParams = job.params
     around = find_around(job)
     labels = read_labels(job.artifact("comparisons"))
+    labels = draw_labels(labels, params.most, job.randomness.derive, shuffled=params.shuffle_labels)
     model = _open(job)
     check_tokenizer(job.artifact("comparisons").path / TOKENIZER_FILE, model.tokenizer)
-    seen = _look(model, labels, params)
+    seen = look(model, labels, params)
     standards = gather_standards(job, model, seen.train, around)
     check_unchanged(job, ("model", "texts"))
     _tell(job, model, seen)
@@ -51,25 +53,26 @@ def train_reward(job: Job) -> Outcome:
         model.adapt(params, job.randomness.derive)
     noted = _train(job, model, labels, seen, standards)
     after = _measure(job, model, seen, "after")  # at the scale that it has learnt
-    scale = _normalize(model, standards, params)
-    gain, bias = model.gain.item(), model.bias.item()
+    scale, sharpness = _normalize(model, standards, params)
+    scored = score_comparisons(model, labels.held_out, tokens_at_once=params.tokens_at_once)
+    write_scores(job.folder, scored)
+    gain, bias = model.gain.tolist(), model.bias.tolist()  # lists, of several heads
     if params.lora_rank:
         with writing_weights(job.folder / ADAPTER):
             save_adapter(model.scorer, job.folder / ADAPTER)  # pyright: ignore[reportArgumentType]
         model.merge()
     _save(job, model, seen, labels)
     _write_evaluation(job, noted, after)
+    card = grade_trained(job, model, scored, [one.comparison for one in seen.train], standards, sharpness)
     return Outcome(
         {
             **describe_model(model.inner),
             "reading": read_config(job.folder)[ABOUT],  # with what of the bias no weight had a place for
-            "comparisons": len(seen.train),
-            "passed_over": seen.passed,
-            "held_out": len(seen.held_out),
-            "steps": noted["steps"],
-            "loss": noted["loss"],
-            "before": noted["before"],
+            **_count(seen),
+            **{name: noted[name] for name in ("steps", "loss", "before")},
             "after": after,
+            "card": card,
+            "sharpness": sharpness,  # what makes of a score that of the softmax that was learnt
             "normalized": {"by": standards.source, "before": noted["scale"], "after": scale},
             "gain": gain,
             "bias": bias,
@@ -83,59 +86,15 @@ def _open(job: Job) -> RewardModel:
     """Load the model that training begins with; where it is read may depend on what it is."""
     params: TrainRewardParams = job.params
     folder = job.path_of("model")
-    model = RewardModel.from_pretrained(folder, chance=job.randomness.derive)
-    asked = {name: given for name in ("readout", "lead", "end") if (given := getattr(params, name)) is not None}
+    model = RewardModel.from_pretrained(folder, chance=job.randomness.derive, heads=params.heads)
+    names = ("readout", "lead", "end", "rule", "caution")
+    asked = {name: given for name in names if (given := getattr(params, name)) is not None}
+    if params.rule:  # a caution that a scorer has belongs to the rule that it has
+        asked.setdefault("caution", 1.0)
     whole = {"prompt_length": None, "response_length": None}  # however short a scorer has cut texts before
-    model.read_as(model.reading.model_copy(update=asked | whole))
+    model.read_as(Reading.parse(model.reading.model_dump() | asked | whole))
     model.share(params.share_prompts)
     return model
-
-
-def _look(model: RewardModel, labels: Labels, params: TrainRewardParams) -> Seen:
-    """Encode all comparisons, and choose those that teach something."""
-    train, held_out = _encode(model, labels, params)
-    seen = Seen(train, held_out, *([one for one in some if teaches(one, params.loss)] for some in (train, held_out)))
-    if not seen.train:
-        raise DataError(
-            f"expected comparisons from which there is something to learn by the loss {params.loss!r}, found none"
-            f"{explain_void(train)}"
-        )
-    check_held_out(params, seen.held_out)
-    check_margin(params, [one.comparison for one in seen.train])
-    return seen
-
-
-def _encode(model: RewardModel, labels: Labels, params: TrainRewardParams) -> list[list[EncodedComparison]]:
-    """Encode comparisons, and decide how much of them is kept; whoever scores with the model will keep as much."""
-    encoded = [encode_comparisons(side, model.encoder) for side in labels]
-    pairs = [pair for side in encoded for one in side for pair in one.pairs]
-    if not pairs:
-        return encoded
-    prompts, responses = zip(*map(model.encoder.measure, pairs), strict=True)
-    longest = max(prompts), max(responses)
-    positions = count_positions(model.inner)
-    most = None if positions is None else positions - model.encoder.around.size
-    kept = _share_room(params.prompt_length, params.response_length, longest, most)
-    model.read_as(model.reading.model_copy(update=dict(zip(("prompt_length", "response_length"), kept, strict=True))))
-    if all(limit is None or length <= limit for length, limit in zip(longest, kept, strict=True)):
-        return encoded
-    return [encode_comparisons(side, model.encoder) for side in labels]
-
-
-def _share_room(
-    prompt: int | None, response: int | None, longest: tuple[int, int], most: int | None
-) -> tuple[int | None, int | None]:
-    """Return how many tokens of prompts and of responses are kept: what was asked for, else what there is room for."""
-    if most is None:
-        return prompt, response
-    if prompt is None and response is None:
-        return choose_lengths(*longest, most)
-    if (prompt or 1) + (response or 1) > most:
-        raise ConfigError(
-            f"prompt_length, response_length: the model has room for {most:,} tokens of the two, "
-            f"found {prompt or 'any'} and {response or 'any'}"
-        )
-    return prompt or most - (response or 0), response or most - (prompt or 0)
 
 
 def _check(job: Job, model: RewardModel, seen: Seen) -> None:
@@ -157,7 +116,7 @@ def _train(job: Job, model: RewardModel, labels: Labels, seen: Seen, standards: 
         state, noted = None, {"before": None, "curve": [], "loss": None, "steps": 0, "scale": None}
         if standards.before:
             wanted = find_wanted(labels.train, params.loss)
-            noted["scale"] = normalize(model, standards.before, wanted, tokens_at_once=params.tokens_at_once)._asdict()
+            noted["scale"] = level(model, standards.before, wanted, tokens_at_once=params.tokens_at_once)._asdict()
         noted["before"] = _measure(job, model, seen, "before")
     job.show(saved.step if saved else 0, None, "steps")
     of = 0
@@ -197,13 +156,25 @@ def _measure(job: Job, model: RewardModel, seen: Seen, when: str) -> dict[str, A
     return found._asdict()
 
 
-def _normalize(model: RewardModel, standards: Standards, params: TrainRewardParams) -> dict[str, Any] | None:
-    """Give scores their scale, now that they are learnt; return what it was."""
-    if not standards.after:
-        return None
+def _normalize(
+    model: RewardModel, standards: Standards, params: TrainRewardParams
+) -> tuple[dict[str, Any] | None, float | None]:
+    """Give scores their scale, now that they are learnt; return what it was, and their sharpness.
+
+    Multiplied by that, scores have the softmax that was learnt; None where none was.
+    """
+    scale, sharpness = None, 1.0
     if standards.source == "references":
-        return {"mean": center(model, standards.after, tokens_at_once=params.tokens_at_once)}
-    return normalize(model, standards.after, tokens_at_once=params.tokens_at_once)._asdict()
+        scale = {"mean": center(model, standards.after, tokens_at_once=params.tokens_at_once)}
+    elif standards.after:
+        learnt = measure(model.score_pairs(standards.after, tokens_at_once=params.tokens_at_once))
+        scale = normalize(model, standards.after, tokens_at_once=params.tokens_at_once)._asdict()
+        sharpness = learnt.std
+    return scale, sharpness if params.loss in OF_CHOICES else None
+
+
+def _count(seen: Seen) -> dict[str, int]:
+    return {"comparisons": len(seen.train), "passed_over": seen.passed, "held_out": len(seen.held_out)}
 
 
 def _save(job: Job, model: RewardModel, seen: Seen, labels: Labels) -> None:

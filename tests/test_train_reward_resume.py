@@ -32,7 +32,7 @@ PARAMS: dict[str, Any] = {
     "evaluate_every": 3,
     "samples": 16,
 }
-SEED = 48
+SEED = 96  # the losses that decide lie far apart, so that rounding changes no decision
 
 
 def ignore(_: str) -> None:
