@@ -45,7 +45,7 @@ def split_words(text: str) -> list[str]:
 
 def list_words(text: str) -> list[str]:
     """Return the words of a text without signs and white space, whatever their case."""
-    return [core for piece in split_pieces(text.casefold()) if (core := piece.strip()) and core[0].isalnum()]
+    return [piece for piece in _compile_pattern().findall(text.casefold()) if piece[0].isalnum()]
 
 
 def join_pieces(pieces: Sequence[str], *, whole: bool) -> str:

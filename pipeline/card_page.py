@@ -33,6 +33,7 @@ from prefline.pipeline.page import (
     quote,
     render_page,
 )
+from prefline.reward_model.faults import is_unseen
 
 Card = Mapping[str, Any]
 
@@ -43,7 +44,7 @@ _SIGNS = {
     "note": ("· note", "note"),
 }
 _SIDES = {
-    "held_out": "prompts that were held out from its training",
+    "held_out": "comparisons",
     "train": "the comparisons meant for training",
     "both": "all comparisons, those meant for training among them",
 }
@@ -65,10 +66,20 @@ def render_card(card: Card) -> str:
         _describe_mistakes(card["mistakes"]),
         _describe_sources(card["model"], card["data"]),
     )
-    lead = f"How far this reward model may be trusted, measured on {_SIDES[card['data']['side']]}."
+    lead = f"How far this reward model may be trusted, measured on {_say_on_what(card)}."
     verdict = [_build_finding(finding) for finding in card["verdict"]]
     shown = [section for section in sections if section is not None]
     return render_page("Report card of a reward model", lead, verdict, [*_find_key_figures(card)], shown)
+
+
+def _say_on_what(card: Card) -> str:
+    leak = card["leak"]
+    if leak is None:
+        return f"{_SIDES[card['data']['side']]}; whether it has learnt from their prompts is not known"
+    if is_unseen(card) and not leak["prompts"]:
+        return "prompts that were held out from its training"
+    seen = f"it has learnt from {format_number(leak['prompts'])} of their {count(leak['of'], 'prompt', 'prompts')}"
+    return f"{_SIDES[card['data']['side']]}; {seen}"
 
 
 def _build_finding(finding: Mapping[str, str]) -> Html:
@@ -106,17 +117,19 @@ def _figure_of(label: str, share: Mapping[str, Any]) -> Figure:
 def _describe_mistakes(mistakes: list[Card]) -> Section | None:
     if not mistakes:
         return None
+    which = "whose scores lie furthest apart" if mistakes[0]["confidence"] is None else "that it was surest of"
     about = (
-        "The wrong choices that it was surest of, to be read. Some may be wrong labels. Worry if what was chosen has "
-        "something in common that is no matter of quality."
+        f"The wrong choices {which}, to be read. Some may be wrong labels. Worry if what was chosen has something in "
+        "common that is no matter of quality."
     )
     return Section("Mistakes", about, [_build_mistake(mistake) for mistake in mistakes])
 
 
 def _build_mistake(mistake: Card) -> Html:
     best, chosen = (_build_response(role, mistake[role]) for role in ("best", "chosen"))
+    sure = mistake["confidence"]
     return example(
-        f"{format_share(mistake['confidence'])} sure of the wrong one",
+        "The wrong one" if sure is None else f"{format_share(sure)} sure of the wrong one",
         paragraph(*_list_names(mistake, "id", "annotator", "source"), class_="note"),
         quote("prompt", mistake["prompt"]),
         element("div", best, chosen, class_="beside"),
@@ -144,12 +157,22 @@ def _describe_sources(model: Card, data: Card) -> Section:
     return Section("Model and data", about, parts)
 
 
+_GLOSSES = {
+    "comparisons": "one prompt, its responses, and what somebody said of them",
+    "decided": "in which somebody chose, and not all are best",
+    "passed_over": "in which nobody chose, or all are best",
+    "too_long": "for the scorer, and left out",
+    "members": "models or heads, whose scores become one",
+    "cost": "of a score, in scores of one model",
+}
+
+
 def _list_facts(found: Card) -> Iterator[tuple[str, str, str]]:
     for name, value in found.items():
         heading = name.replace("_", " ").capitalize()
         if isinstance(value, Mapping):
             yield from ((f"{heading}, {inner.lower()}", number, text) for inner, number, text in _list_facts(value))
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield heading, format_number(value), ""
+            yield heading, format_number(value), _GLOSSES.get(name, "")
         elif value is not None:
             yield heading, "", ", ".join(map(str, value)) if isinstance(value, list) else str(value)

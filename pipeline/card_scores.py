@@ -48,8 +48,10 @@ def _list_errors(calibration: Card) -> list[tuple[str, str, str]]:
     rows = [("Calibration error", format_share(calibration["ece"]), f"{mean}; too high for few")]
     if calibration["temperature"] is not None:
         loss = f"it would make the log loss {format_coefficient(calibration['loss_at_temperature'])}"
-        meaning = "what scores would have to be divided by to fit; above 1 it is too sure of itself"
+        meaning = "what the learnt scale would have to be divided by to fit; above 1 it is too sure of itself"
         rows.append(("Temperature", f"{calibration['temperature']:.2f}", f"{meaning}; {loss}"))
+        factor = "what scores, as they are saved, are to be multiplied by for their softmax to fit"
+        rows.append(("Factor", f"{calibration['factor']:.2f}", factor))
     return rows
 
 
@@ -93,15 +95,19 @@ def describe_disagreement(card: Card) -> Section | None:
         "Whether the members of the ensemble disagree where it is wrong. Worry if their disagreement tells of a wrong "
         "choice no better than chance, or than a small margin does, which costs nothing."
     )
-    told = [("disagreement of the members", found), ("a small margin between the two highest", found["margin"])]
+    told = [
+        ("members that would choose otherwise", found),
+        ("how far the members' scores lie apart", found["spread"]),
+        ("a small margin between the two highest", found["margin"]),
+    ]
     tells = [(label, {**one, "share": one["auc"], "chance": 0.5, "of": found["of"]}) for label, one in told]
-    points = [Point(one["disagreement"], one["accuracy"], one["low"], one["high"]) for one in found["bins"]]
+    points = [Point(one["dissent"], one["accuracy"], one["low"], one["high"]) for one in found["bins"]]
     chance = card["accuracy"]["chance"]
     parts = [
         *draw_known(("How often it is higher for a wrong choice than for a right one", "sign", tells)),
         draw_lines(
-            "How often the choice is right, by how far the members disagree",
-            Axis("disagreement: deviation of the members' scores"),
+            "How often the choice is right, by how many members would choose otherwise",
+            Axis("members that would choose otherwise", "share"),
             Axis("how often right", "share"),
             [Line("bins of about as many comparisons each, with 95 % intervals", points)],
             [Guide(f"chance, {format_share(chance)}", chance)],

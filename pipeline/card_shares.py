@@ -107,14 +107,16 @@ def describe_length(length: Card | None) -> Section | None:
 def describe_probes(probes: Card, leak: Card | None) -> Section:
     """Build the section on measurements whose result is known beforehand, and on what the model has seen."""
     about = (
-        "Measurements that must come out as said, or no other figure here can be believed; and whether the model has "
-        "seen what it is asked about."
+        "Measurements that must come out as said, or no other figure here can be believed. Labels that are wrong test "
+        "the arithmetic, and whether scores belong to their responses; they say nothing of the model, which has not "
+        "learnt from them. And whether it has seen what it is asked about."
     )
     rows = [
         ("labels dealt anew by chance: must be at chance", probes["shuffled"]),
         ("labels turned round: must be low where the accuracy is high", probes["swapped"]),
     ]
-    parts = draw_known(("Accuracy by labels that are wrong", "labels", rows))
+    anew = ", of comparisons scored again in another order" if probes["order"] else ""
+    parts = draw_known((f"Accuracy by labels that are wrong{anew}", "labels", rows))
     if order := probes["order"]:
         changed = f"of {count(order['of'], 'comparison', 'comparisons')} scored again in other orders; must be none"
         worst = "largest change of a score, in deviations of all scores; must be nearly nothing"
@@ -128,7 +130,9 @@ def describe_probes(probes: Card, leak: Card | None) -> Section:
 
 def _describe_leak(leak: Card | None) -> list[Html]:
     if leak is None:
-        return [paragraph("Whether it has seen these prompts is not known: nobody has said what it has learnt from.")]
+        return [
+            paragraph("Whether it has seen these prompts is not known: nobody has said all that it has learnt from.")
+        ]
     of = f"of {count(leak['of'], 'prompt', 'prompts')}"
     rows = [("Prompts learnt from", format_number(leak["prompts"]), f"{of}, the very same")]
     if leak["near"] is not None:

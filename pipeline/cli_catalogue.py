@@ -28,7 +28,7 @@ from prefline.pipeline.cli_options import (
 from prefline.pipeline.making import Made, make
 from prefline.pipeline.provided import lies_outside, parse_place, read_source
 from prefline.pipeline.sources import Outside
-from prefline.pipeline.stages import RESERVED, TEXTS, Stage, describe_kind, is_outside, lies_as
+from prefline.pipeline.stages import MODEL, RESERVED, TEXTS, Stage, describe_kind, is_outside, lies_as
 from prefline.pipeline.store import Artifact, Store
 from prefline.pipeline.strict_yaml import parse_scalar
 from prefline.pipeline.terminal import describe_moved_names, results, say
@@ -167,6 +167,9 @@ def find_artifact(store: Store, kind: str, text: str) -> Artifact:
             if kind == "comparisons" and lies_outside(Path(text), TEXTS):
                 remedy = f"take it in first, with `prefline ingest {text} --name NAME`"
                 raise UnknownArtifactError(f"{error}; but there is a file of that name: {remedy}") from None
+            if lies_outside(Path(text), MODEL) or not isinstance(parse_place(text, MODEL), Path):
+                wanted = f"expected {describe_kind(kind)}, and nothing else will do"
+                raise UnknownArtifactError(f"{text}: {wanted}: `prefline list` shows what there is") from None
             raise
         raise UnknownArtifactError(f"{error}; and there is no {' or '.join(lies_as(kind))} of that name") from None
 

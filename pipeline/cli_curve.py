@@ -19,7 +19,7 @@ from prefline.pipeline.cli_options import (
 )
 
 if TYPE_CHECKING:
-    from prefline.pipeline.curve import Point, Training
+    from prefline.pipeline.curve import Trained, Training
     from prefline.pipeline.labels import Labels
     from prefline.pipeline.runtime import Runtime
     from prefline.pipeline.store import Artifact, Store
@@ -61,6 +61,9 @@ SettingsOption = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of `train-reward`; may be repeated."),
 ]
 
+# What the curve has options of its own for.
+_OPTIONS = {"seed": "--seeds", "model": "--model", "texts": "--texts"}
+
 
 def curve(
     comparisons: ComparisonsArgument,
@@ -83,7 +86,7 @@ def curve(
     settings = _read_settings(set_ or ())
     runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
 
-    from prefline.pipeline.curve import PAGE, Asked, check_folder, describe_curve, list_trainings, write_curve
+    from prefline.pipeline.curve import PAGE, Design, check_folder, describe_curve, list_trainings, write_curve
     from prefline.pipeline.labels import read_labels
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import say
@@ -93,18 +96,18 @@ def curve(
     folder = check_folder(output, opened)
     artifact = _find_comparisons(opened, comparisons)
     begun, beside = _find(opened, model, "model"), None if texts is None else _find(opened, texts, "texts")
-    asked = Asked(artifact, begun, wanted, chosen, settings, beside, shuffled)
+    design = Design(artifact, begun, wanted, chosen, settings, beside, shuffled)
     labels = read_labels(artifact)
-    points = _train(opened, list_trainings(asked, labels), labels, runtime)
-    found = describe_curve(asked, labels, points)
+    made = _train(opened, list_trainings(design, labels), labels, runtime)
+    found = describe_curve(design, labels, made)
     write_curve(folder, found)
     say(format_curve(found))
     say(f"to be read: {folder / PAGE}")
 
 
-def _train(store: "Store", trainings: "list[Training]", labels: "Labels", runtime: "Runtime") -> "list[Point]":
+def _train(store: "Store", trainings: "list[Training]", labels: "Labels", runtime: "Runtime") -> "list[Trained]":
     """Say what will be made and what is there already, then make it; each id is printed."""
-    from prefline.pipeline.curve import read_point
+    from prefline.pipeline.curve import read_trained
     from prefline.pipeline.planning import Planner
     from prefline.pipeline.running import Ended, run
     from prefline.pipeline.terminal import results, say
@@ -121,7 +124,7 @@ def _train(store: "Store", trainings: "list[Training]", labels: "Labels", runtim
                 say(f"{event.part.name}: {describe_made(event.made)}")
                 show(event.made.artifact.id)
                 runtime.interruption.leave_if_requested(f"after {event.part.name}: the same command goes on from there")
-    return [read_point(one, artifacts[one.part.name], labels.held_out) for one in trainings]
+    return [read_trained(one, artifacts[one.part.name], labels.held_out) for one in trainings]
 
 
 def _find_comparisons(store: "Store", text: str) -> "Artifact":
@@ -161,6 +164,8 @@ def _read_settings(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         field = name.replace("-", "_")
+        if field in _OPTIONS:
+            raise typer.BadParameter(f"{field}: say {_OPTIONS[field]}", param_hint="--set")
         if not equals or field not in fields:
             found = f"{name!r}{did_you_mean(field, fields)}" if equals else repr(text)
             raise typer.BadParameter(

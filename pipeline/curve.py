@@ -35,8 +35,8 @@ _OURS = {"most": "--sizes", "shuffle_labels": "--shuffled"}  # settings that the
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a curve is asked of."""
+class Design:
+    """What is to be trained: on which comparisons, of which sizes, with which seeds."""
 
     comparisons: Artifact
     model: Source
@@ -56,7 +56,7 @@ class Training(NamedTuple):
     part: Part
 
 
-class Point(NamedTuple):
+class Trained(NamedTuple):
     """A reward model that was made, and what it says of what is held out."""
 
     training: Training
@@ -64,87 +64,87 @@ class Point(NamedTuple):
     scored: list[Scored]
 
 
-def list_trainings(asked: Asked, labels: Labels) -> list[Training]:
+def list_trainings(design: Design, labels: Labels) -> list[Training]:
     """Return what must be trained, the smallest first; refuse what cannot be."""
     if not decide(Scored(one, (0.0,) * len(one.responses)) for one in labels.held_out):
         raise DataError(
             f"expected held-out comparisons in which somebody chose, to measure accuracy on, found none in "
-            f"{asked.comparisons.id}: ingest them with a larger --held-out"
+            f"{design.comparisons.id}: ingest them with a larger --held-out"
         )
     for name, option in _OURS.items():
-        if name in asked.settings:
+        if name in design.settings:
             raise ConfigError(f"--set {name}: the curve sets that itself: say {option}")
     there = len(labels.train)
-    sizes = sorted({there if size is None else size for size in asked.sizes})
+    sizes = sorted({there if size is None else size for size in design.sizes})
     if sizes[-1] > there:
         raise ConfigError(
             f"--sizes: expected at most {there:,}, as many as there are to learn from, found {sizes[-1]:,}: "
             "take all of them (all)"
         )
-    found = [_plan(asked, size, seed, there) for size in sizes for seed in asked.seeds]
-    return [*found, _plan(asked, sizes[-1], asked.seeds[0], there, shuffled=True)] if asked.shuffled else found
+    found = [_plan(design, size, seed, there) for size in sizes for seed in design.seeds]
+    return [*found, _plan(design, sizes[-1], design.seeds[0], there, shuffled=True)] if design.shuffled else found
 
 
-def _plan(asked: Asked, size: int, seed: int, there: int, *, shuffled: bool = False) -> Training:
+def _plan(design: Design, size: int, seed: int, there: int, *, shuffled: bool = False) -> Training:
     # With all of them the recipe is that of a plain training, which may have been made already.
     drawn = {"most": None if size == there else size, "shuffle_labels": shuffled}
-    settings = TrainRewardParams.parse({**asked.settings, **drawn})
-    sources: dict[str, Source] = {"comparisons": asked.comparisons, "model": asked.model}
-    if asked.texts is not None:
-        sources["texts"] = asked.texts
+    settings = TrainRewardParams.parse({**design.settings, **drawn})
+    sources: dict[str, Source] = {"comparisons": design.comparisons, "model": design.model}
+    if design.texts is not None:
+        sources["texts"] = design.texts
     name = f"{size:,}, seed {seed}{', labels shuffled' if shuffled else ''}"
     return Training(size, seed, shuffled, Part(name, TRAIN_REWARD, settings, sources, seed, None))
 
 
-def read_point(training: Training, artifact: Artifact, held_out: Sequence[Comparison]) -> Point:
+def read_trained(training: Training, artifact: Artifact, held_out: Sequence[Comparison]) -> Trained:
     """Read what a model that was made says of what is held out."""
-    return Point(training, artifact, read_scores(artifact.path, held_out))
+    return Trained(training, artifact, read_scores(artifact.path, held_out))
 
 
-def describe_curve(asked: Asked, labels: Labels, points: Sequence[Point]) -> dict[str, Any]:
+def describe_curve(design: Design, labels: Labels, made: Sequence[Trained]) -> dict[str, Any]:
     """Return the document."""
-    honest = [point for point in points if not point.training.shuffled]
-    probes = [_describe_point(point) for point in points if point.training.shuffled]
+    honest = [one for one in made if not one.training.shuffled]
+    probes = [_describe_training(one) for one in made if one.training.shuffled]
     scored = honest[0].scored
     return {
         "schema": SCHEMA,
-        "comparisons": asked.comparisons.id,
-        "settings": dict(asked.settings),
+        "comparisons": design.comparisons.id,
+        "settings": dict(design.settings),
         "data": {
             "train": len(labels.train),
             "held_out": len(labels.held_out),
             "decided": len(decide(scored)),
             "prompts": len({one.comparison.prompt for one in decide(scored)}),
-            "feedback": list(asked.comparisons.manifest.feedback),
+            "feedback": list(design.comparisons.manifest.feedback),
         },
-        "ceiling": read_ceiling(asked.comparisons),
+        "ceiling": read_ceiling(design.comparisons),
         "sizes": _describe_sizes(honest),
-        "trainings": [_describe_point(point) for point in honest],
+        "trainings": [_describe_training(one) for one in honest],
         "shuffled": probes[0] if probes else None,
     }
 
 
-def _describe_sizes(points: Sequence[Point]) -> list[dict[str, Any]]:
+def _describe_sizes(made: Sequence[Trained]) -> list[dict[str, Any]]:
     """Average over seeds, and say by how much each size is ahead of the one before."""
     found: list[dict[str, Any]] = []
     before = None
-    for size in sorted({point.training.size for point in points}):
-        scored = [point.scored for point in points if point.training.size == size]
+    for size in sorted({one.training.size for one in made}):
+        scored = [one.scored for one in made if one.training.size == size]
         ahead = compare_accuracy(scored, before) if before else None
         found.append({"size": size, **(average_accuracy(scored) or {}), "ahead": ahead})
         before = scored
     return found
 
 
-def _describe_point(point: Point) -> dict[str, Any]:
-    data = point.artifact.manifest.data
+def _describe_training(one: Trained) -> dict[str, Any]:
+    data = one.artifact.manifest.data
     return {
-        "size": point.training.size,
-        "seed": point.training.seed,
-        "artifact": point.artifact.id,
+        "size": one.training.size,
+        "seed": one.training.seed,
+        "artifact": one.artifact.id,
         "learnt": data["comparisons"],  # of the size, those that say something
         "loss": data["after"] and data["after"]["loss"],
-        **(measure_accuracy(point.scored) or {}),
+        **(measure_accuracy(one.scored) or {}),
     }
 
 

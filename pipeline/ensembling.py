@@ -4,7 +4,7 @@ One model at a time is held in memory.
 """
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from prefline.data.errors import ConfigError
@@ -20,6 +20,8 @@ from prefline.reward_model.ensembles import find_member, write_description
 from prefline.reward_model.model import RewardModel
 from prefline.reward_model.safety import ENSEMBLE
 
+# The input of the training that the texts are of which scores are normalised by.
+_OF = {"samples": "model", "responses": "comparisons", "texts": "texts", "references": "texts"}
 # What members are proved by: any tokenizer makes something of it.
 _TEXTS = (
     ("A letter came this morning.", " It was from my sister."),
@@ -35,6 +37,7 @@ def assemble(job: Job) -> Outcome:
     members = {role: job.artifact(role) for role in ROLES if role in job.inputs}
     _check_different(members)
     scale = _find_scale(members)
+    _tell_of_texts(job, members)
     parameters = sum(_save_member(job, number, member) for number, member in enumerate(members.values(), 1))
     write_description(job.folder, len(members), combination)
     job.tell_people(
@@ -48,8 +51,8 @@ def assemble(job: Job) -> Outcome:
             "parameters": parameters,
             "cost": len(members),  # of a score, in scores of one member
             "normalized": {"by": scale},
-            "sharpness": _find_sharpness(members.values()),
-            "learnt_from": sorted({member.manifest.recipe.inputs["comparisons"] for member in members.values()}),
+            "sharpness": _find_sharpness(combination, members),
+            "learnt_from": [member.manifest.data.get("learnt_from") for member in members.values()],
         }
     )
 
@@ -85,16 +88,33 @@ def _find_scale(members: Mapping[str, Artifact]) -> str:
 
 def _describe_scale(member: Artifact) -> str:
     """Name the scale of scores: where the spread is as it was learnt, that of ratings is not that of choices."""
-    by, loss = member.manifest.data["normalized"]["by"], member.manifest.recipe.params["loss"]
+    data = member.manifest.data
+    # A model of an earlier version says its loss in its recipe alone.
+    by, loss = data["normalized"]["by"], (data.get("learnt_from") or member.manifest.recipe.params)["loss"]
     if loss == "rating" and by == "none":
         return "ratings"
     return f"{by} of the loss {loss!r}" if by == "references" and loss in ("rating", "difference") else by
 
 
-def _find_sharpness(members: Iterable[Artifact]) -> float | None:
-    """Return what makes of scores those of a softmax, as the mean of what does for each member; None: nothing does."""
-    found: list[Any] = [member.manifest.data.get("sharpness") for member in members]
-    return None if None in found else statistics.fmean(found)
+def _tell_of_texts(job: Job, members: Mapping[str, Artifact]) -> None:
+    """Say where scores are normalised by the same means, but not of the same texts: nobody knows what that does."""
+    by = next(iter(members.values())).manifest.data["normalized"]["by"]
+    if (role := _OF.get(by)) is None:
+        return
+    if len({member.manifest.recipe.inputs.get(role) for member in members.values()}) > 1:
+        same = "one model" if role == "model" else f"the same {role}"
+        job.tell(
+            f"{job.label}: the scores of all are normalised by {by}, but not of {same}, so their scales may differ"
+        )
+
+
+def _find_sharpness(combination: Combination, members: Mapping[str, Artifact]) -> float | None:
+    """Return what makes of scores about those of a softmax: the mean of what does for each member; None: none does.
+
+    What the least of several scores comes to, or their mean less something, was never learnt as a probability.
+    """
+    found: list[Any] = [member.manifest.data.get("sharpness") for member in members.values()]
+    return None if None in found or combination.rule != "mean" else statistics.fmean(found)
 
 
 def _save_member(job: Job, number: int, member: Artifact) -> int:

@@ -14,6 +14,7 @@ from prefline.pipeline.card_page import render_card
 from prefline.pipeline.filesystem import create_file
 from prefline.pipeline.ingest import REPORT
 from prefline.pipeline.jobs import Job
+from prefline.pipeline.learnt import describe_learning, explain_unknown
 from prefline.pipeline.report_card import CARD, PAGE
 from prefline.pipeline.store import Artifact
 from prefline.pipeline.terminal_card import describe_card
@@ -64,6 +65,11 @@ def read_ceiling(comparisons: Artifact) -> dict[str, Any] | None:
     agreement = json.loads((comparisons.path / REPORT).read_bytes())["agreement"]
     ceiling = agreement and agreement["ceiling"]
     return ceiling if ceiling and ceiling["of"] else None
+
+
+def tell_measuring(job: Job) -> None:
+    """Say what takes a while now, though nothing is trained or scored any more."""
+    job.tell_people(f"{job.label}: measuring what it has learnt")
 
 
 def grade(
@@ -127,6 +133,11 @@ def grade_trained(
     if not decide(scored):
         job.tell_people(f"{job.label}: there is no report card, as nothing is held out in which somebody chose")
         return None
+    tell_measuring(job)
+    learning = describe_learning(job)
+    if learning["further"]:
+        said = explain_unknown([learning])
+        job.tell_people(f"{job.label}: {said}: say it to `prefline report-card`, with --learnt-from")
     groups: dict[str, list[float]] = {}
     if standards.after and standards.source in ("samples", "references"):
         groups[standards.source] = model.score_pairs(standards.after, tokens_at_once=params.tokens_at_once).tolist()
@@ -135,7 +146,7 @@ def grade_trained(
         model,
         scored,
         train=learnt,
-        learnt=learnt,
+        learnt=None if learning["further"] else learnt,
         learnt_accuracy=measure_learnt(model, learnt, job.randomness.derive, params.tokens_at_once),
         sharpness=sharpness,
         groups=groups,

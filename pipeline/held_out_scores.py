@@ -21,7 +21,8 @@ def write_scores(folder: Path, scored: Sequence[Scored]) -> None:
     """Write the scores of all comparisons that are held out, in their order."""
     with create_file(folder / SCORES) as out:
         for one in scored:
-            row = {"scores": one.scores} | ({} if one.disagreement is None else {"disagreement": one.disagreement})
+            said = {"scores": one.scores, "disagreement": one.disagreement, "dissent": one.dissent}
+            row = {name: value for name, value in said.items() if value is not None}
             out.write(write_line(row))
 
 
@@ -32,6 +33,6 @@ def read_scores(folder: Path, held_out: Sequence[Comparison]) -> list[Scored]:
     if [len(row["scores"]) for row in rows] != [len(one.responses) for one in held_out]:
         raise DataError(f"{path}: expected scores of the {len(held_out):,} comparisons held out, found others")
     return [
-        Scored(one, tuple(row["scores"]), tuple(row["disagreement"]) if "disagreement" in row else None)
+        Scored(one, tuple(row["scores"]), row.get("disagreement") and tuple(row["disagreement"]), row.get("dissent"))
         for one, row in zip(held_out, rows, strict=True)
     ]

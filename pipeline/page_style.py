@@ -44,7 +44,9 @@ th, td { text-align: left; vertical-align: top; padding: 5px 16px 5px 0; border-
 th:last-child, td:last-child { padding-right: 0 }
 thead th { color: var(--faint); font-size: 13px; vertical-align: bottom }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
-.scroll { overflow-x: auto; overflow-wrap: break-word }
+.scroll { overflow-x: auto; overflow-wrap: break-word;
+  background: linear-gradient(to left, var(--ground) 24px, transparent 48px) right / 48px 100% no-repeat local,
+    linear-gradient(to left, var(--line), transparent) right / 16px 100% no-repeat scroll } /* more lies to the right */
 .scroll th, .scroll td { max-width: 40ch }
 .scroll thead .number { white-space: normal; min-width: 9ch }
 .scroll table { width: auto; min-width: 50% }

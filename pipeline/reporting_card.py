@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import Any
 
+import torch
+
 from prefline.data.chance import from_seed
 from prefline.data.comparison import Comparison
 from prefline.data.errors import ConfigError, DataError
 from prefline.data.wording import count
 from prefline.pipeline.drawing import short
-from prefline.pipeline.grading import find_fitting, grade, measure_learnt, select_fitting
+from prefline.pipeline.grading import find_fitting, grade, measure_learnt, select_fitting, tell_measuring
 from prefline.pipeline.inputs import check_unchanged
 from prefline.pipeline.jobs import Job
-from prefline.pipeline.labels import check_tokenizer, draw_labels, read_labels
+from prefline.pipeline.labels import check_tokenizer, read_labels
+from prefline.pipeline.learnt import explain_unknown, find_learnt, list_learning
 from prefline.pipeline.normalizing import draw_samples, find_around
 from prefline.pipeline.provided import TOKENIZER_FILE
-from prefline.pipeline.randomness import Randomness
 from prefline.pipeline.report_card import ReportCardParams
 from prefline.pipeline.scoring import load_scorer
 from prefline.pipeline.stages import Outcome, identify
 from prefline.pipeline.store import Artifact
-from prefline.pipeline.train_reward import TRAIN_REWARD
 from prefline.reward_model.encoding import encode_comparisons
 from prefline.reward_model.ensembles import Scorer, score_comparisons
+from prefline.reward_model.evaluation import check_finite
 from prefline.reward_model.pretrained import load_tokenizer
 from prefline.reward_model.scored import Scored
 
@@ -45,12 +47,11 @@ def report_card(job: Job) -> Outcome:
     model = _open(job, "scorer")
     _check_others(job, model)
     learnt = _find_learnt(job, model)
-    if learnt is None:
-        job.tell(
-            f"{job.label}: what the scorer has learnt from is not known, so nobody looks whether it has seen these "
-            "prompts before: say it with --learnt-from"
-        )
-    scored, passed = _score(job, model, asked)
+    fitting = _find_fitting(job, model, asked)
+    gold = _open_gold(job, fitting)
+    scored, worth = _score(job, model, gold, fitting)
+    samples = _score_samples(job, model, fitting)
+    tell_measuring(job)
     return Outcome(
         grade(
             job,
@@ -60,9 +61,10 @@ def report_card(job: Job) -> Outcome:
             learnt=learnt,
             sharpness=_find_sharpness(job),
             learnt_accuracy=measure_learnt(model, learnt or [], from_seed(0), params.tokens_at_once),
-            groups=_score_samples(job, model, [one.comparison for one in scored]),
-            gold=_score_gold(job, scored),
-            data={"side": params.side, "too_long": passed},
+            groups=samples,
+            # By its digest, and not by the name of a folder, which may differ.
+            gold=(f"scorer {short(identify(job.inputs['gold']))}", worth) if gold else None,
+            data={"side": params.side, "too_long": len(asked) - len(fitting)},
         )
     )
 
@@ -92,23 +94,17 @@ def _check_others(job: Job, model: Scorer) -> None:
 
 
 def _find_learnt(job: Job, model: Scorer) -> list[Comparison] | None:
-    """Return the comparisons that the scorer has learnt from; None where nobody knows."""
+    """Return the comparisons that the scorer has learnt from; None where nobody knows, which people are told."""
+    trainings = list_learning(job.inputs["scorer"])
     if "learnt_from" in job.inputs:
         learnt_from = job.artifact("learnt_from")
         _check_readable(model, learnt_from)
-        return read_labels(learnt_from).train
-    scorer, comparisons = job.inputs["scorer"], job.artifact("comparisons")
-    if not isinstance(scorer, Artifact):
-        return None
-    recipe = scorer.manifest.recipe
-    # An ensemble says what its members have learnt from.
-    if scorer.manifest.data.get("learnt_from", [recipe.inputs.get("comparisons")]) != [comparisons.id]:
-        return None
-    labels = read_labels(comparisons)
-    if recipe.stage == TRAIN_REWARD.name and recipe.seed is not None:  # of which it may have drawn some
-        chance, asked = Randomness(recipe.seed, recipe.stage).derive, recipe.params
-        labels = draw_labels(labels, asked.get("most"), chance, shuffled=asked.get("shuffle_labels", False))
-    return labels.train
+        learnt = find_learnt(trainings, learnt_from)
+        return read_labels(learnt_from).train if learnt is None else learnt
+    learnt = find_learnt(trainings, job.artifact("comparisons"))
+    if learnt is None:
+        job.tell(f"{job.label}: {explain_unknown(trainings)}: say it with --learnt-from")
+    return learnt
 
 
 def _find_sharpness(job: Job) -> float | None:
@@ -121,32 +117,52 @@ def _find_sharpness(job: Job) -> float | None:
     return scorer.manifest.data.get("sharpness") if isinstance(scorer, Artifact) else 1.0
 
 
-def _score(job: Job, model: Scorer, comparisons: Sequence[Comparison]) -> tuple[list[Scored], int]:
-    """Score comparisons step by step; those that are too long for the scorer are passed over, and counted."""
-    params: ReportCardParams = job.params
+def _find_fitting(job: Job, model: Scorer, comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons that are not too long for the scorer; say how many are passed over."""
     fitting = select_fitting(model, comparisons)
     if not fitting:
         raise DataError("expected comparisons that the scorer has room for, found only such as are too long for it")
-    passed = len(comparisons) - len(fitting)
-    if passed:
+    if passed := len(comparisons) - len(fitting):
         job.tell(f"{job.label}: too long for the scorer, and left out: {count(passed, 'comparison', 'comparisons')}")
+    return fitting
+
+
+def _open_gold(job: Job, comparisons: Sequence[Comparison]) -> Scorer | None:
+    """Load the other scorer that best-of-n is held against, and see that it has room for all, before it is asked."""
+    if "gold" not in job.inputs:
+        return None
+    gold = _open(job, "gold")
+    if len(select_fitting(gold, comparisons)) < len(comparisons):
+        raise DataError("gold: expected a scorer with room for texts as long as these, found some too long for it")
+    return gold
+
+
+def _score(
+    job: Job, model: Scorer, gold: Scorer | None, comparisons: Sequence[Comparison]
+) -> tuple[list[Scored], list[tuple[float, ...]]]:
+    """Score comparisons step by step; return beside them what gold, if there is one, says of their responses."""
+    at_once = job.params.tokens_at_once
     saved = job.resume(announce=False)
-    scored = [Scored(one, *said) for one, said in zip(fitting, saved.state["said"], strict=False)] if saved else []
-    steps = math.ceil(len(fitting) / _AT_ONCE)
+    state = saved.state if saved else {"said": [], "worth": []}
+    scored = [Scored(one, *said) for one, said in zip(comparisons, state["said"], strict=False)]
+    worth = [*state["worth"]]
+    steps = math.ceil(len(comparisons) / _AT_ONCE)
     for step in range(saved.step if saved else 0, steps):
-        some = fitting[step * _AT_ONCE : (step + 1) * _AT_ONCE]
-        scored += score_comparisons(model, some, tokens_at_once=params.tokens_at_once)
+        some = comparisons[step * _AT_ONCE : (step + 1) * _AT_ONCE]
+        scored += score_comparisons(model, some, tokens_at_once=at_once)
+        if gold:
+            worth += [one.scores for one in score_comparisons(gold, some, tokens_at_once=at_once)]
         job.finish_step(
             step + 1,
             of=steps,
             values={"comparisons": len(scored)},
-            state=functools.partial(_save, scored),
+            state=functools.partial(_save, scored, worth),
         )
-    return scored, passed
+    return scored, worth
 
 
-def _save(scored: Sequence[Scored]) -> dict[str, Any]:
-    return {"said": [(one.scores, one.disagreement) for one in scored]}
+def _save(scored: Sequence[Scored], worth: Sequence[tuple[float, ...]]) -> dict[str, Any]:
+    return {"said": [one[1:] for one in scored], "worth": worth}
 
 
 def _score_samples(job: Job, model: Scorer, comparisons: Sequence[Comparison]) -> dict[str, list[float]]:
@@ -162,18 +178,6 @@ def _score_samples(job: Job, model: Scorer, comparisons: Sequence[Comparison]) -
     if not any(fit):
         return {}
     prompts, responses = compress(samples.prompts, fit), compress(samples.responses, fit)
-    return {"samples": model.score([*prompts], [*responses], tokens_at_once=job.params.tokens_at_once)}
-
-
-def _score_gold(job: Job, scored: Sequence[Scored]) -> tuple[str, list[tuple[float, ...]]] | None:
-    """Return what another scorer says, which best-of-n is held against."""
-    if "gold" not in job.inputs:
-        return None
-    model = _open(job, "gold")
-    comparisons = [one.comparison for one in scored]
-    if len(select_fitting(model, comparisons)) < len(comparisons):
-        raise DataError("gold: expected a scorer with room for texts as long as these, found some too long for it")
-    job.show(0, len(comparisons), "comparisons by gold")
-    by = f"scorer {short(identify(job.inputs['gold']))}"  # and no name of a folder, which may differ
-    scores = score_comparisons(model, comparisons, tokens_at_once=job.params.tokens_at_once)
-    return by, [one.scores for one in scores]
+    scores = model.score([*prompts], [*responses], tokens_at_once=job.params.tokens_at_once)
+    check_finite(torch.tensor(scores))
+    return {"samples": scores}

@@ -39,8 +39,8 @@ def _find_facts(card: Card) -> Iterator[tuple[str, str]]:
         chance, floor = format_number(loss["chance"]), format_number(loss["floor"])
         yield "log loss", f"{format_number(loss['loss'])}, by chance {chance}, at best {floor}"
     if calibration := card["calibration"]:
-        temperature = calibration["temperature"]
-        fits = f"; scores divided by {temperature:.2f} would fit" if temperature else ""
+        factor = calibration["factor"]
+        fits = f"; scores times {factor:.2f} would fit" if factor else ""
         yield "calibration", f"confidence is off by {format_share(calibration['ece'])}{fits}"
     yield from _find_length_and_gain(card)
 

@@ -35,7 +35,7 @@ def conclude(curve: Curve) -> Iterator[str]:
 def _conclude_growth(ahead: Mapping[str, Any], before: int, now: int) -> str:
     said = f"From {before:,} to {now:,} comparisons accuracy changes by {format_change(ahead)}"
     if ahead["low"] > 0:
-        return f"{said}: more comparisons would likely help further."
+        return f"{said}: they have helped so far, and more may help further."
     if ahead["high"] < 0:
         return f"{said}: it falls, so look at the settings before more comparisons are gathered."
     return f"{said}: whether more comparisons help cannot be told from these."
@@ -47,7 +47,7 @@ def _conclude_shuffled(found: Mapping[str, Any]) -> str:
         f"where chance is {format_share(found['chance'])}"
     )
     if found["low"] <= found["chance"] <= found["high"]:
-        return f"{said}: it has learnt nothing, as it must."
+        return f"{said}: nothing shows that it has learnt anything, as should be."
     return (
         f"{said}. Such a model may lean to long responses, say, by accident, so train it with other seeds too: if it "
         "is above chance with all of them, something beside the labels leads to the best."

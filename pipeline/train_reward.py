@@ -92,6 +92,18 @@ def check_inputs(params: TrainRewardParams, inputs: Collection[str]) -> None:
         raise ConfigError(f"normalize {params.normalize!r} needs texts: give them (--texts)")
     if params.normalize not in _OF_TEXTS and "texts" in inputs:
         raise ConfigError("texts are for normalize 'texts' or 'references', and it is neither: leave them out")
+    if params.heads == 1 and params.rule not in (None, "mean"):
+        raise ConfigError(f"rule: {params.rule!r} is for the scores of several heads, found one: leave it out")
+    check_heads(params, params.heads or 1)
+
+
+def check_heads(params: TrainRewardParams, heads: int) -> None:
+    """Refuse heads that nothing puts on one scale: what they came to would be that of the highest, or the lowest."""
+    if heads > 1 and params.normalize == "none" and params.loss != "rating":
+        raise ConfigError(
+            f"normalize: expected a scale that {heads} heads have in common, found 'none': only by the loss 'rating' "
+            "do they learn one; take another"
+        )
 
 
 def _run(job: Job) -> Outcome:

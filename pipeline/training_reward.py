@@ -14,13 +14,14 @@ from prefline.pipeline.held_out_scores import write_scores
 from prefline.pipeline.inputs import check_unchanged
 from prefline.pipeline.jobs import Job
 from prefline.pipeline.labels import Labels, check_tokenizer, draw_labels, read_labels
+from prefline.pipeline.learnt import describe_learning
 from prefline.pipeline.looking import look
 from prefline.pipeline.normalizing import Standards, find_around, gather_standards
 from prefline.pipeline.provided import TOKENIZER_FILE
 from prefline.pipeline.proving import prove
 from prefline.pipeline.stages import Outcome
 from prefline.pipeline.terminal_rewards import Seen, describe_evaluation, describe_reward_training
-from prefline.pipeline.train_reward import ADAPTER, EVALUATION, TrainRewardParams
+from prefline.pipeline.train_reward import ADAPTER, EVALUATION, TrainRewardParams, check_heads
 from prefline.pipeline.weights import describe_model, writing_weights
 from prefline.reward_model.adapters import save_adapter
 from prefline.reward_model.config import Reading
@@ -56,7 +57,6 @@ def train_reward(job: Job) -> Outcome:
     scale, sharpness = _normalize(model, standards, params)
     scored = score_comparisons(model, labels.held_out, tokens_at_once=params.tokens_at_once)
     write_scores(job.folder, scored)
-    gain, bias = model.gain.tolist(), model.bias.tolist()  # lists, of several heads
     if params.lora_rank:
         with writing_weights(job.folder / ADAPTER):
             save_adapter(model.scorer, job.folder / ADAPTER)  # pyright: ignore[reportArgumentType]
@@ -66,6 +66,7 @@ def train_reward(job: Job) -> Outcome:
     card = grade_trained(job, model, scored, [one.comparison for one in seen.train], standards, sharpness)
     return Outcome(
         {
+            "learnt_from": describe_learning(job),
             **describe_model(model.inner),
             "reading": read_config(job.folder)[ABOUT],  # with what of the bias no weight had a place for
             **_count(seen),
@@ -74,8 +75,8 @@ def train_reward(job: Job) -> Outcome:
             "card": card,
             "sharpness": sharpness,  # what makes of a score that of the softmax that was learnt
             "normalized": {"by": standards.source, "before": noted["scale"], "after": scale},
-            "gain": gain,
-            "bias": bias,
+            "gain": model.gain.tolist(),  # a list, of several heads
+            "bias": model.bias.tolist(),
             "tokenizer": hash_file(job.folder / TOKENIZER_FILE),
             "prompt_format": around._asdict(),
         }
@@ -87,6 +88,7 @@ def _open(job: Job) -> RewardModel:
     params: TrainRewardParams = job.params
     folder = job.path_of("model")
     model = RewardModel.from_pretrained(folder, chance=job.randomness.derive, heads=params.heads)
+    check_heads(params, model.heads)  # a scorer has those that it has
     names = ("readout", "lead", "end", "rule", "caution")
     asked = {name: given for name in names if (given := getattr(params, name)) is not None}
     if params.rule:  # a caution that a scorer has belongs to the rule that it has
@@ -161,7 +163,8 @@ def _normalize(
 ) -> tuple[dict[str, Any] | None, float | None]:
     """Give scores their scale, now that they are learnt; return what it was, and their sharpness.
 
-    Multiplied by that, scores have the softmax that was learnt; None where none was.
+    Multiplied by that, scores have the softmax that was learnt, or about that of several heads, which each learnt one
+    and whose gains change apart; None where none was, or where the least of heads, or a cautious one, stands for it.
     """
     scale, sharpness = None, 1.0
     if standards.source == "references":
@@ -170,7 +173,8 @@ def _normalize(
         learnt = measure(model.score_pairs(standards.after, tokens_at_once=params.tokens_at_once))
         scale = normalize(model, standards.after, tokens_at_once=params.tokens_at_once)._asdict()
         sharpness = learnt.std
-    return scale, sharpness if params.loss in OF_CHOICES else None
+    learns_choices = params.loss in OF_CHOICES and model.reading.rule == "mean"
+    return scale, sharpness if learns_choices else None
 
 
 def _count(seen: Seen) -> dict[str, int]:

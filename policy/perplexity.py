@@ -14,12 +14,11 @@ from typing import NamedTuple
 import torch
 
 from prefline.data.errors import DataError
+from prefline.data.intervals import NORMAL
 from prefline.policy.encoding import Example
 from prefline.policy.model import Reading, check_length, choose_reading
 from prefline.policy.packing import collate, pack
 from prefline.reward_model.adapters import unwrap
-
-_Z = 1.959963984540054  # of the normal distribution, 95 % lie within so many standard deviations
 
 
 class Estimate(NamedTuple):
@@ -111,7 +110,7 @@ def _estimate(pairs: Sequence[tuple[float, int]]) -> Estimate:
         return Estimate(_exp(mean), None, None)
     squares = math.fsum((nats - mean * unit) ** 2 for nats, unit in pairs)
     error = math.sqrt(len(pairs) / (len(pairs) - 1) * squares) / units
-    return Estimate(_exp(mean), _exp(mean - _Z * error), _exp(mean + _Z * error))
+    return Estimate(_exp(mean), _exp(mean - NORMAL * error), _exp(mean + NORMAL * error))
 
 
 def _exp(nats: float) -> float:

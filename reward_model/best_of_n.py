@@ -13,15 +13,14 @@ Shapes: B comparisons, k responses to each.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from prefline.data.contents import Prompt
+from prefline.data.intervals import find_student
+from prefline.reward_model.ranks import count_below, number
 from prefline.reward_model.scored import Scored, key_of
-
-_Z = 1.959963984540054  # of the normal distribution, 95 % lie within so many standard deviations
 
 
 def gold_of_ratings(scored: Sequence[Scored]) -> list[tuple[float, ...] | None] | None:
@@ -55,24 +54,24 @@ def measure_best_of_n(
         return None
     gains = (values - values.mean(1, keepdims=True)) / values.std()
     scores = np.array([one.scores for one, _ in valued], float)
-    numbers: dict[Prompt, int] = {}
-    prompts = np.array([numbers.setdefault(key_of(one), len(numbers)) for one, _ in valued])
+    prompts = number(key_of(one) for one, _ in valued)
     curve = []
-    for n in range(1, size + 1):
-        found, low, high = _find_mean((favour(scores, n) * gains).sum(1), prompts)
-        most = (favour(values, n) * gains).sum(1).mean().item()
+    for n, (chosen, best) in enumerate(zip(favour(scores), favour(values), strict=True), 1):
+        found, low, high = _find_mean((chosen * gains).sum(1), prompts)
+        most = (best * gains).sum(1).mean().item()
         curve.append({"n": n, "gold": found, "low": low, "high": high, "most": most, "kl": math.log(n) - (n - 1) / n})
     return {"by": by, "of": len(valued), "left_out": len(scored) - len(valued), "curve": curve}
 
 
-def favour(scores: np.ndarray, n: int) -> np.ndarray:
-    """Return how probable it is of each response [B, k] to have the highest score of n drawn; ties share that."""
-    size = scores.shape[1]
-    above = (scores[:, None, :] > scores[:, :, None]).sum(2)
-    alike = (scores[:, None, :] == scores[:, :, None]).sum(2)
-    # Of all draws, those from the m lowest: what is alike is highest in those from it and below, less those from below.
-    draws = np.array([math.comb(lowest, n) / math.comb(size, n) for lowest in range(size + 1)])
-    return (draws[size - above] - draws[size - above - alike]) / alike
+def favour(scores: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield for each n how probable each response [B, k] is to have the highest score of n drawn; ties share that."""
+    rows, size = scores.shape
+    counts = count_below(scores.ravel(), np.repeat(np.arange(rows), size))
+    below, alike = (count.reshape(rows, size) for count in counts)
+    for n in range(1, size + 1):
+        # Of all draws, those from the m lowest: what is alike is highest in those from it and below, less from below.
+        draws = np.array([math.comb(lowest, n) / math.comb(size, n) for lowest in range(size + 1)])
+        yield (draws[below + alike] - draws[below]) / alike
 
 
 def _find_mean(values: np.ndarray, prompts: np.ndarray) -> tuple[float, float | None, float | None]:
@@ -82,14 +81,5 @@ def _find_mean(values: np.ndarray, prompts: np.ndarray) -> tuple[float, float | 
     if len(sums) < 2:
         return mean, None, None
     freedom = len(sums) - 1
-    reach = _find_t(freedom) * math.sqrt((sums**2).sum() * len(sums) / freedom) / len(values)
+    reach = find_student(freedom) * math.sqrt((sums**2).sum() * len(sums) / freedom) / len(values)
     return mean, mean - reach, mean + reach
-
-
-def _find_t(freedom: int) -> float:
-    """Return how many deviations hold 95 % of Student's t, by the first terms of its expansion.
-
-    It is right within 1 % from 5 degrees of freedom on (Abramowitz and Stegun 1964, 26.7.5).
-    """
-    first, second = (_Z**3 + _Z) / 4, (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96
-    return _Z + first / freedom + second / freedom**2

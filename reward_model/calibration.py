@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from prefline.reward_model.ranks import cut
 from prefline.reward_model.scored import Scored, key_of, share_of
 
-_LEAST = 20  # cases in a bin
 _FARTHEST = 1000.0  # a temperature beyond it, or below one over it, is none
 _HALVINGS = 60  # of the range of temperatures: as exact as numbers are
 
@@ -74,10 +74,12 @@ def calibrate(scored: Iterable[Scored], sharpness: float = 1.0, bins: int = 10) 
     `ece` is the mean distance of confidence and accuracy over bins: the expected calibration error. It is too high on
     average, as in each bin the accuracy strays from the truth by chance, about 0.8 sqrt(p (1 - p) / cases): with 20
     cases a bin a perfect model has about 0.08. So few cases get fewer bins, and a bin is to be read with its interval.
+    In bins and in the error each comparison counts once, as in accuracy; the loss and the temperature go by weight, as
+    training does.
 
     `temperature` is what scores times `sharpness` would have to be divided by for the least log loss on these very
     comparisons: above 1 the model is too sure of itself. It is None where no temperature is best, as when all choices
-    are right, or the model is no better than chance.
+    are right, or the model is no better than chance. `factor` is what scores as they are would be multiplied by.
     """
     chosen, table = _tabulate(scored)
     if table is None:
@@ -85,13 +87,13 @@ def calibrate(scored: Iterable[Scored], sharpness: float = 1.0, bins: int = 10) 
     confidence = np.exp(np.maximum.reduceat(table.find_log_shares(sharpness), table.starts))
     highest = table.scores == np.repeat(np.maximum.reduceat(table.scores, table.starts), table.sizes)
     right = table.sum(table.targets * highest) / table.sum(highest)
-    order = np.argsort(confidence, kind="stable")
-    rows = [_describe_bin(chosen, confidence, right, places) for places in _cut(order, confidence[order], bins)]
+    rows = [_describe_bin(chosen, confidence, right, places) for places in cut(confidence, bins)]
     temperature = _find_temperature(table, sharpness)
     return {
         "ece": sum(row["of"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / len(chosen),
         "bins": rows,
         "temperature": temperature,
+        "factor": None if temperature is None else sharpness / temperature,
         "loss_at_temperature": None if temperature is None else table.find_loss(sharpness / temperature),
         "of": len(chosen),
     }
@@ -110,17 +112,6 @@ def _tabulate(scored: Iterable[Scored]) -> tuple[list[Scored], _Table | None]:
     scores = np.array([score for one in chosen for score in one.scores], dtype=float)
     weights = np.array([one.comparison.weight for one in chosen], dtype=float)
     return chosen, _Table(scores, np.array(targets), np.cumsum(sizes) - sizes, sizes, weights)
-
-
-def _cut(order: np.ndarray, values: np.ndarray, bins: int) -> list[np.ndarray]:
-    """Cut places, whose values are in order, into bins of about as many; equal values stay in one bin."""
-    of = len(values)
-    size = of // max(1, min(bins, of // _LEAST))
-    starts = [0]
-    for place in range(size, of - size + 1):
-        if place - starts[-1] >= size and values[place] != values[place - 1]:
-            starts.append(place)
-    return np.split(order, starts[1:])
 
 
 def _describe_bin(

@@ -23,10 +23,11 @@ Rule = Literal["mean", "minimum", "cautious"]
 
 
 class Scores(NamedTuple):
-    """The scores of the responses to a prompt, and by how much several disagree about each; None of a single one."""
+    """The scores of the responses to a prompt, and how far several disagree about each; None of a single one."""
 
     scores: Sequence[float]
     disagreement: Sequence[float] | None = None
+    dissent: float | None = None  # how many of the members, from 0 to 1, would have chosen another response
 
 
 class Combination(Config):
@@ -61,3 +62,9 @@ def combine(scores: "torch.Tensor", rule: Rule, caution: float = 1.0) -> "torch.
 def find_disagreement(scores: "torch.Tensor") -> "torch.Tensor":
     """Return by how much members [M, N] differ about each response [N]: the population deviation of their scores."""
     return scores.std(0, correction=0)
+
+
+def find_dissent(scores: "torch.Tensor", combined: "torch.Tensor") -> float:
+    """Return the share of members [M, K] whose highest score is on none that is highest of what they come to [K]."""
+    chosen = combined == combined.max()
+    return (scores[:, chosen].amax(1) < scores.amax(1)).double().mean().item()

@@ -6,8 +6,10 @@ Newcombe (2006), which is right for few wrong choices too, and is no 0 where all
 as much larger as DeLong's (1988) gets when cases of a prompt are taken together (Obuchowski 1997), and the interval is
 Wilson's of so many cases as would say as much, as of any share here.
 
-Small margins tell of wrong choices too, and cost no ensemble. So the margin is measured as the disagreement is:
-members are worth their cost where they tell more.
+What members disagree about must be the choice. How far their scores lie apart may be no sign of it: of two responses
+that all members put first and last, some may put them farther from each other. So what counts is dissent, how many
+would have chosen another response; the spread of scores is measured beside it. Small margins tell of wrong choices
+too, and cost no ensemble, so they are measured as well: members are worth their cost where they tell more.
 """
 
 import math
@@ -17,30 +19,30 @@ from typing import Any
 import numpy as np
 
 from prefline.data.intervals import wilson
+from prefline.reward_model.ranks import cut, find_ranks, number
 from prefline.reward_model.scored import Scored, decide, key_of, measure_accuracy
-from prefline.reward_model.separation import find_ranks
-
-_PER_BIN = 20  # cases at least: shares of fewer say little
 
 
 def judge_disagreement(scored: Sequence[Scored], bins: int = 5) -> dict[str, Any] | None:
     """Return how well disagreement tells wrong choices from right ones, and the accuracy by how much there is.
 
-    That of a comparison is the mean over its responses. A choice is wrong as far as it is not surely right: scores that
-    tie count as wrong. None where no members were asked, and where all choices are wrong or all are right.
+    The spread of a comparison is the mean over its responses. A choice is wrong as far as it is not surely right, so
+    scores that tie count as wrong. None where no members were asked, and where all choices are wrong or all are right.
     """
-    asked = [one for one in decide(scored) if one.disagreement is not None]
+    asked = [one for one in decide(scored) if one.dissent is not None]
     wrong = np.array([one.credit != 1 for one in asked], bool)
     if wrong.all() or not wrong.any():
         return None
     prompts = [key_of(one) for one in asked]
-    disagreement = np.array([math.fsum(one.disagreement or ()) / len(one.scores) for one in asked])
+    dissent = np.array([one.dissent for one in asked], float)
+    spread = np.array([math.fsum(one.disagreement or ()) / len(one.scores) for one in asked])
     margins = np.array([np.diff(sorted(one.scores)[-2:]).item() for one in asked])
     return {
-        **find_auc(disagreement, wrong, prompts),
+        **find_auc(dissent, wrong, prompts),
         "of": len(asked),
+        "spread": find_auc(spread, wrong, prompts),
         "margin": find_auc(-margins, wrong, prompts),
-        "bins": _divide(asked, disagreement, bins),
+        "bins": _divide(asked, dissent, bins),
     }
 
 
@@ -60,23 +62,19 @@ def _count_effective_cases(auc: float, shares: np.ndarray, wrong: np.ndarray, pr
     positives, negatives = wrong.sum().item(), (~wrong).sum().item()
     others = (positives + negatives) / 2 - 1
     cases = positives * negatives / (1 + others * (1 - auc) / (2 - auc) + others * auc / (1 + auc))
-    numbers: dict[Hashable, int] = {}
-    groups = np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts])
+    groups = number(prompts)
     moved = (shares - auc) / np.where(wrong, positives, negatives)  # how far each case moves the area
     alone, together = (moved**2).sum().item(), (np.bincount(groups, moved) ** 2).sum().item()
-    if alone == 0 or len(numbers) == 1:  # no variance to be seen: cases of a prompt count as one
+    if alone == 0 or not groups.any():  # no variance to be seen: cases of a prompt count as one
         return cases * len(shares) / (np.bincount(groups) ** 2).sum().item()
     return cases / max(1.0, together / alone)
 
 
-def _divide(asked: Sequence[Scored], disagreement: np.ndarray, bins: int) -> list[dict[str, Any]]:
+def _divide(asked: Sequence[Scored], dissent: np.ndarray, bins: int) -> list[dict[str, Any]]:
     """Return the accuracy in bins of about equal size, of which none parts what disagrees alike."""
-    number = max(1, min(bins, len(asked) // _PER_BIN))
-    places = (find_ranks(disagreement, disagreement) * number).astype(int)
     found = []
-    for place in np.unique(places):
-        (inside,) = np.nonzero(places == place)
-        share = measure_accuracy(asked[index] for index in inside.tolist()) or {}
-        about = {"disagreement": disagreement[inside].mean().item(), "accuracy": share["share"]}
+    for places in cut(dissent, bins):
+        share = measure_accuracy(asked[place] for place in places.tolist()) or {}
+        about = {"dissent": dissent[places].mean().item(), "accuracy": share["share"]}
         found.append(about | {name: share[name] for name in ("low", "high", "of")})
     return found

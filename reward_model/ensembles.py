@@ -23,8 +23,9 @@ from prefline.data.comparison import Comparison
 from prefline.data.contents import Prompt, Response
 from prefline.data.errors import ConfigError, DataError
 from prefline.data.wording import shorten
-from prefline.reward_model.combining import Combination, Rule, Scores, combine, find_disagreement
+from prefline.reward_model.combining import Combination, Rule, Scores, combine, find_disagreement, find_dissent
 from prefline.reward_model.encoding import Candidates, Pair
+from prefline.reward_model.evaluation import check_finite
 from prefline.reward_model.model import RewardModel
 from prefline.reward_model.reading import list_turns
 from prefline.reward_model.safety import ENSEMBLE, MEMBERS, read_config
@@ -129,7 +130,7 @@ def encode_candidates(
 def score_candidates(
     scorer: Scorer, seen: Sequence[tuple[Candidates, ...]], *, tokens_at_once: int | None = None
 ) -> list[Scores]:
-    """Return the scores of the responses to each prompt."""
+    """Return the scores of the responses to each prompt; NotFiniteError where a member gives one that is none."""
     if not seen:
         return []
     pairs = [[pair for own in seen for pair in own[place].pairs] for place in range(len(scorer.members))]
@@ -137,12 +138,13 @@ def score_candidates(
         apart = scorer.score_apart(pairs, tokens_at_once=tokens_at_once)
     else:
         apart = scorer.score_apart(*pairs, tokens_at_once=tokens_at_once)
+    check_finite(apart)  # of each: a minimum would hide one that is infinite
     sizes = [len(first.pairs) for first, *_ in seen]
-    scores = scorer.combine(apart).split(sizes)
-    doubts = find_disagreement(apart).split(sizes) if len(apart) > 1 else [None] * len(sizes)
+    groups = zip(scorer.combine(apart).split(sizes), apart.split(sizes, 1), strict=True)
+    if len(apart) == 1:
+        return [Scores(scores.tolist()) for scores, _ in groups]
     return [
-        Scores(own.tolist(), None if doubt is None else doubt.tolist())
-        for own, doubt in zip(scores, doubts, strict=True)
+        Scores(scores.tolist(), find_disagreement(own).tolist(), find_dissent(own, scores)) for scores, own in groups
     ]
 
 
@@ -153,7 +155,7 @@ def score_comparisons(
     prompts = [one.prompt for one in comparisons]
     seen = encode_candidates(scorer, prompts, [one.responses for one in comparisons])
     return [
-        Scored(one, tuple(found.scores), None if found.disagreement is None else tuple(found.disagreement))
+        Scored(one, tuple(found.scores), None if (apart := found.disagreement) is None else tuple(apart), found.dissent)
         for one, found in zip(comparisons, score_candidates(scorer, seen, tokens_at_once=tokens_at_once), strict=True)
     ]
 

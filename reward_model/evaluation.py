@@ -8,16 +8,17 @@ import torch
 
 from prefline.data.comparison import Comparison
 from prefline.data.errors import DataError, NotFiniteError
-from prefline.data.intervals import wilson
 from prefline.reward_model.encoding import EncodedComparison, encode_comparisons
 from prefline.reward_model.model import RewardModel
 from prefline.reward_model.objectives import Loss, find_credit, find_losses, tabulate, teaches
+from prefline.reward_model.scored import share_of
 
 _AT_ONCE = 256  # comparisons in one table: the loss of rankings needs a number for any two candidates of each
+_NOTHING = {"of": 0, "share": None, "low": None, "high": None}
 
 
 class Evaluation(NamedTuple):
-    """Loss and accuracy, the accuracy with the ends of its 95 % interval."""
+    """Loss and accuracy, the accuracy with the ends of its 95 % interval, which is as wide as prompts differ."""
 
     comparisons: int  # from which there is something to learn
     loss: float  # their mean loss, by their weights
@@ -41,24 +42,28 @@ def evaluate(
     if not encoded:
         raise DataError("expected comparisons to measure a reward model on, found none that say anything")
     scores = model.score_pairs([pair for one in encoded for pair in one.pairs], tokens_at_once=tokens_at_once).double()
-    if broken := int((~scores.isfinite()).sum()):  # which would count as comparisons in which nobody chose
-        found = f"{broken:,} of {len(scores):,} that are not"
-        raise NotFiniteError(f"expected finite scores, found {found}: the weights of the model are broken")
+    check_finite(scores)  # others would count as comparisons in which nobody chose
     said = [one.comparison for one in encoded]
     weights = torch.tensor([one.weight for one in said], dtype=torch.float64)
     losses, credit = _measure(scores, said, loss, margin)
-    credit = credit[~credit.isnan()]
-    right, decided = credit.sum().item(), len(credit)
-    low, high = wilson(right, decided)
+    cases = zip((one.prompt for one in said), credit.tolist(), strict=True)
+    share = share_of((prompt, right, 0.0) for prompt, right in cases if not math.isnan(right)) or _NOTHING
     return Evaluation(
         comparisons=len(encoded),
         loss=((losses * weights).sum() / weights.sum()).item(),
-        decided=decided,
-        accuracy=right / decided if decided else None,
-        low=low,
-        high=high,
+        decided=share["of"],
+        accuracy=share["share"],
+        low=share["low"],
+        high=share["high"],
         correlation=_correlate(scores, said),
     )
+
+
+def check_finite(scores: torch.Tensor) -> None:
+    """Refuse scores of which one is no number or infinite."""
+    if broken := int((~scores.isfinite()).sum()):
+        found = f"{broken:,} of {scores.numel():,} that are not"
+        raise NotFiniteError(f"expected finite scores, found {found}: the weights of the model are broken")
 
 
 def _measure(

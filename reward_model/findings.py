@@ -8,7 +8,16 @@ from typing import Any
 
 from prefline.data.figures import format_coefficient
 from prefline.data.wording import count, shorten
-from prefline.reward_model.faults import ENOUGH, FEW, Card, Finding, beats_chance, describe_share, find_faults
+from prefline.reward_model.faults import (
+    ENOUGH,
+    FEW,
+    Card,
+    Finding,
+    beats_chance,
+    describe_accuracy,
+    describe_share,
+    find_faults,
+)
 
 _PROOF = 1.5  # half intervals above chance: of models that have learnt nothing, one in 600 comes so far
 _SHARP, _FLAT = 1.25, 0.8  # temperatures beyond which probabilities are off by more than a little
@@ -25,6 +34,7 @@ _DOES = {
     "recognises-systems": "it recognises who wrote a response",
     "labels-swapped": "it prefers what is worse",
     "nothing-learnt": "it has learnt nothing that shows",
+    "loses-by-gold": "what it chooses is worse by gold than what chance would",
 }
 
 
@@ -43,20 +53,23 @@ def _conclude(card: Card, found: list[Finding]) -> Finding:
     faults = list(dict.fromkeys(_DOES[one.finding] for one in found if one.grade == "fault"))
     if faults:
         return Finding("do-not-trust", "fault", f"Do not trust this model: {' and '.join(faults)}.")
-    right = f"right in {describe_share(accuracy)} of {_count_cases(accuracy)} held out"
+    right = describe_accuracy(card)
     if accuracy["share"] - accuracy["chance"] < _PROOF * (accuracy["share"] - accuracy["low"]):
-        text = f"It is not proven that this model has learnt anything: {right}. Hold out more to tell."
+        text = f"It is not proven that this model has learnt anything: {right}, too near to chance to be sure."
         return Finding("unproven", "warning", text)
     but = ", with what is said against it below" if any(one.grade == "warning" for one in found) else ""
     return Finding("trust", "good", f"It may be trusted to choose among responses like these{but}: {right}.")
 
 
 def _find_size(card: Card) -> Iterator[Finding]:
-    decided = card["accuracy"]["of"]
-    if decided < FEW:
+    decided, effective = card["accuracy"]["of"], card["accuracy"]["effective"]
+    if min(decided, effective) < FEW:
+        prompts = count(card["data"]["prompts"], "prompt", "prompts")
+        only = f"{count(decided, 'comparison was', 'comparisons were')} decided"
+        as_few = f", on {prompts}, which say as much as {effective:.0f} on prompts of their own would"
         text = (
-            f"Only {count(decided, 'decided comparison is', 'decided comparisons are')} held out, so intervals are "
-            "wide and faults may go unseen: hold out more."
+            f"Only {only}{'' if decided < FEW else as_few}: intervals are wide, and faults may go unseen. Measure it "
+            "on more (`prefline ingest --held-out`)."
         )
         yield Finding("few-comparisons", "warning", text)
 
@@ -65,9 +78,12 @@ def _find_equals(card: Card) -> Iterator[Finding]:
     """Name the best of the shortcuts that the model is not surely better than."""
     for shortcut in card["shortcuts"]:  # the best first
         if shortcut["ahead"]["low"] <= 0 and beats_chance(shortcut["accuracy"]):
+            behind = shortcut["ahead"]["high"] < 0
             text = (
-                f"'{shortcut['name']}' alone is right in {describe_share(shortcut['accuracy'])}, and the model not "
-                "surely more often, comparison by comparison: what it has learnt beyond that does not show."
+                f"'{shortcut['name']}' alone is right in {describe_share(shortcut['accuracy'])}, and the model "
+                + ("surely less often" if behind else "not surely more often")
+                + ", comparison by comparison: "
+                + ("there is more to learn." if behind else "what it has learnt beyond that does not show.")
             )
             yield Finding(f"no-better-than-{shortcut['kind']}", "warning", text)
             return
@@ -77,9 +93,9 @@ def _find_memory(card: Card) -> Iterator[Finding]:
     train, accuracy = card["train"], card["accuracy"]
     if train and train["low"] > accuracy["high"] and train["share"] - accuracy["share"] > _GAP:
         text = (
-            f"On what it has learnt from it is right in {describe_share(train)}, on what is held out in "
+            f"On what it has learnt from it is right in {describe_share(train)}, on these comparisons in "
             f"{describe_share(accuracy)}: it remembers more than it has understood. Fewer epochs may help, or more "
-            "comparisons."
+            "comparisons to learn from."
         )
         yield Finding("memorised", "warning", text)
 
@@ -95,12 +111,17 @@ def _find_blind_categories(card: Card) -> Iterator[Finding]:
 def _find_gain(card: Card) -> Iterator[Finding]:
     gain = card["best_of_n"]
     best = gain and gain["curve"][-1]
-    if best and best["low"] is not None and best["low"] <= 0:
-        text = (
-            f"The best of {best['n']} by its scores gains {best['gold']:.2f} deviations ({best['low']:.2f} to "
-            f"{best['high']:.2f}) by {shorten(gain['by'])}: not surely anything, where {best['most']:.2f} could be had."
-        )
-        yield Finding("no-gain", "warning", text)
+    if not best or best["low"] is None or best["low"] > 0:
+        return
+    gains = (
+        f"The best of {best['n']} by its scores gains {best['gold']:.2f} deviations ({best['low']:.2f} to "
+        f"{best['high']:.2f}) by {shorten(gain['by'])}"
+    )
+    if best["high"] < 0:
+        text = f"{gains}: that is a sure loss. It chooses what is worse, or this gold is no measure of what is good."
+        yield Finding("loses-by-gold", "fault", text)
+    else:
+        yield Finding("no-gain", "warning", f"{gains}: not surely anything, where {best['most']:.2f} could be had.")
 
 
 def _find_ceiling(card: Card) -> Iterator[Finding]:
@@ -141,7 +162,7 @@ def _find_confidence(card: Card) -> Iterator[Finding]:
     temperature = calibration and calibration["temperature"]
     if not temperature or loss["loss"] - calibration["loss_at_temperature"] < _GAIN:
         return
-    better = f"divided by {temperature:.2f}, its scores would give probabilities that fit"
+    better = f"the softmax of its scores times {calibration['factor']:.2f} would give probabilities that fit"
     if temperature > _SHARP:
         yield Finding("overconfident", "note", f"It is surer of its choices than it is right: {better}.")
     elif temperature < _FLAT:
@@ -158,16 +179,12 @@ def _find_weak_slices(card: Card) -> Iterator[Finding]:
         if one["of"] >= ENOUGH and _find_skill(one, "high") < whole
     ]
     for _, name, one in sorted(weak, key=lambda found: found[0])[:_MOST]:
-        right = f"it is right in only {describe_share(one)} of {_count_cases(one)}"
+        right = f"it is right in only {describe_share(one)} of {count(one['of'], 'comparison', 'comparisons')}"
         yield Finding("weak-slice", "note", f"Where {name} is {shorten(str(one['value']))}, {right}.")
 
 
 def _find_skill(share: Mapping[str, Any], end: str) -> float:
     return (share[end] - share["chance"]) / (1 - share["chance"])
-
-
-def _count_cases(share: Mapping[str, Any]) -> str:
-    return count(share["of"], "comparison", "comparisons")
 
 
 _FINDERS = (

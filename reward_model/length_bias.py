@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from prefline.reward_model.ranks import centre, find_ranks
 from prefline.reward_model.scored import Scored, decide, key_of, share_of
 
 _TOLERANCE = 0.1  # of the longer: responses that differ by no more are as good as equally long
@@ -20,13 +21,13 @@ def measure_length(scored: Sequence[Scored]) -> dict[str, Any] | None:
     """
     if not scored:
         return None
-    sizes = np.array([len(one.scores) for one in scored])
+    owners = np.repeat(np.arange(len(scored)), [len(one.scores) for one in scored])
     scores = np.array([score for one in scored for score in one.scores], dtype=float)
     lengths = np.array([len(response) for one in scored for response in one.comparison.responses], dtype=float)
     return {
         "pearson": _correlate(scores, lengths),
-        "spearman": _correlate(_rank(scores), _rank(lengths)),
-        "within": _correlate(_center(scores, sizes), _center(lengths, sizes)),
+        "spearman": _correlate(find_ranks(scores, scores), find_ranks(lengths, lengths)),
+        "within": _correlate(centre(scores, owners), centre(lengths, owners)),
         "matched": share_of(_list_matched(scored)),
         "tolerance": _TOLERANCE,
         "unit": name_unit(scored),
@@ -61,16 +62,3 @@ def _standardise(values: np.ndarray) -> np.ndarray:
     values = values - values[0]  # of values that are all the same, exactly nothing is left
     values = values - values.mean()
     return values / (np.abs(values).max() or 1.0)
-
-
-def _center(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Take its mean from each comparison."""
-    starts = np.cumsum(sizes) - sizes
-    values = values - np.repeat(values[starts], sizes)  # as above
-    return values - np.repeat(np.add.reduceat(values, starts) / sizes, sizes)
-
-
-def _rank(values: np.ndarray) -> np.ndarray:
-    """Return the rank of each value; equal ones share the mean of theirs."""
-    _, place, times = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(times) - (times - 1) / 2)[place]

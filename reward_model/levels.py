@@ -12,12 +12,15 @@ import numpy as np
 
 from prefline.data.contents import Prompt
 from prefline.data.digests import digest_prompt
+from prefline.reward_model.ranks import centre, count_below, number
 
 Rows = Sequence[Sequence[float]]
 NameRows = Sequence[Sequence[Hashable]]
 
 _FOLDS = 5
-_SWEEPS = 30  # each leaves about 1 / k of the error, with k values in a row
+# Each leaves about 1 / k of the error, with k values in a row, where all names meet. Where they meet in few rows, or in
+# a chain, it leaves more, and levels stay too near to each other.
+_SWEEPS = 30
 _ROUNDING = 1e-12  # of the squares: rows as even as that hold nothing to explain
 
 
@@ -25,16 +28,16 @@ def fit_levels(values: Rows, names: NameRows) -> dict[Hashable, float]:
     """Return the level of each name, by alternating between those of the rows and those of the names."""
     if not values:
         return {}
-    numbers: dict[Hashable, int] = {}
-    groups = np.array([numbers.setdefault(name, len(numbers)) for row in names for name in row], np.int64)
     flat, owners = _flatten(values)
-    shown = np.bincount(groups, minlength=len(numbers))
-    levels = np.zeros(len(numbers))
+    listed = [name for row in names for name in row]
+    groups = number(listed)
+    shown = np.bincount(groups)
+    levels = np.zeros(len(shown))
     for _ in range(_SWEEPS):
-        left = _centre(flat - levels[groups], owners)
-        levels = (np.bincount(groups, left, len(numbers)) + shown * levels) / (shown + 1)
+        left = centre(flat - levels[groups], owners)
+        levels = (np.bincount(groups, left) + shown * levels) / (shown + 1)
         levels -= levels.mean()  # what all names have in common is the rows', and would be given back slowly
-    return dict(zip(numbers, levels.tolist(), strict=True))
+    return dict(zip(dict.fromkeys(listed), levels.tolist(), strict=True))
 
 
 def predict(levels: Mapping[Hashable, float], names: Sequence[Hashable]) -> tuple[float, ...]:
@@ -58,10 +61,10 @@ def cross_fit(prompts: Sequence[Prompt], values: Rows, names: NameRows) -> list[
 def explain(values: Rows, predicted: Rows) -> float | None:
     """Return the share of the variance within rows that a prediction explains, at least 0; None where there is none."""
     flat, owners = _flatten(values)
-    whole = _square(_centre(flat, owners))
+    whole = _square(centre(flat, owners))
     if whole <= _ROUNDING * _square(flat):
         return None
-    return max(0.0, 1 - _square(_centre(flat - _flatten(predicted)[0], owners)) / whole)
+    return max(0.0, 1 - _square(centre(flat - _flatten(predicted)[0], owners)) / whole)
 
 
 def explain_order(values: Rows, guide: Rows) -> float | None:
@@ -70,7 +73,7 @@ def explain_order(values: Rows, guide: Rows) -> float | None:
     So it is 1 for whatever grows with the guide, in proportion or not, and 0 for what runs against it. None where
     either has no order.
     """
-    ours, theirs = np.array(_rank(values)), np.array(_rank(guide))
+    ours, theirs = _rank(values), _rank(guide)
     squares = _square(ours) * _square(theirs)
     return max(0.0, float(ours @ theirs)) ** 2 / squares if squares else None
 
@@ -81,14 +84,12 @@ def _flatten(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return np.array([value for row in rows for value in row], np.float64), owners
 
 
-def _centre(values: np.ndarray, owners: np.ndarray) -> np.ndarray:
-    return values - (np.bincount(owners, values) / np.maximum(np.bincount(owners), 1))[owners]
-
-
 def _square(values: np.ndarray) -> float:
     return float(values @ values)
 
 
-def _rank(rows: Rows) -> list[float]:
+def _rank(rows: Rows) -> np.ndarray:
     """Return ranks within each row, those that tie sharing theirs, as far as they lie from the middle of the row."""
-    return [sum(other < value for other in row) + (row.count(value) - len(row)) / 2 for row in rows for value in row]
+    flat, owners = _flatten(rows)
+    below, alike = count_below(flat, owners)
+    return below + (alike - np.bincount(owners)[owners]) / 2

@@ -12,14 +12,18 @@ from prefline.reward_model.scored import Scored, decide, key_of
 _SHOWN = 4000  # characters of a text
 
 
-def find_mistakes(scored: Iterable[Scored], sharpness: float, most: int = 5) -> list[dict[str, Any]]:
+def find_mistakes(scored: Iterable[Scored], sharpness: float | None, most: int = 5) -> list[dict[str, Any]]:
     """Return the wrong choices that have the highest probability, one for each prompt, as they are to be read.
 
-    The probability is that of a softmax of the scores times `sharpness`. Of several bests it is the one with the
-    highest score that stands against the choice.
+    The probability is that of a softmax of the scores times `sharpness`. If that is None, scores make no probability,
+    and the choices come first that lie furthest above the best. Of several bests it is the one with the highest score
+    that stands against the choice.
     """
     wrong = [one for one in decide(scored) if one.credit == 0]
-    wrong.sort(key=lambda one: -_find_confidence(one.scores, sharpness))
+    if sharpness is None:
+        wrong.sort(key=lambda one: -_find_margin(one))
+    else:
+        wrong.sort(key=lambda one: -_find_confidence(one.scores, sharpness))
     surest: dict[Prompt, Scored] = {}
     for one in wrong:
         surest.setdefault(key_of(one), one)
@@ -32,14 +36,18 @@ def _find_confidence(scores: Sequence[float], sharpness: float) -> float:
     return 1 / math.fsum(math.exp(sharpness * (score - highest)) for score in scores)
 
 
-def _describe(one: Scored, sharpness: float) -> dict[str, Any]:
+def _find_margin(one: Scored) -> float:
+    return max(one.scores) - max(one.scores[place] for place in one.comparison.best)
+
+
+def _describe(one: Scored, sharpness: float | None) -> dict[str, Any]:
     comparison = one.comparison
     best = max(comparison.best, key=one.scores.__getitem__)
     chosen = one.scores.index(max(one.scores))
     known = {"annotator": comparison.annotator, "source": comparison.source}
     return {
         "id": comparison.id or Digests.of(comparison).item.hex(),
-        "confidence": _find_confidence(one.scores, sharpness),
+        "confidence": None if sharpness is None else _find_confidence(one.scores, sharpness),
         "prompt": _show(comparison.prompt),
         "best": _describe_response(comparison, best, one.scores[best]),
         "chosen": _describe_response(comparison, chosen, one.scores[chosen]),

@@ -42,12 +42,12 @@ class Scaled(Protocol):
     gain: nn.Parameter  # a number, or one for each of several heads
     bias: nn.Parameter
 
-    def score_pairs(self, pairs: Sequence[Pair], *, tokens_at_once: int | None = None) -> Tensor:
-        """Return the scores of pairs, in their order."""
+    def score_apart(self, pairs: Sequence[Pair], *, tokens_at_once: int | None = None) -> Tensor:
+        """Return the scores of each head [H, N] for pairs, in their order."""
         ...
 
-    def score_apart(self, pairs: Sequence[Pair], *, tokens_at_once: int | None = None) -> Tensor:
-        """Return the scores of each head [H, N]; a model of a single one is not asked for them."""
+    def combine(self, scores: Tensor) -> Tensor:
+        """Return what the scores of the heads [H, N] come to [N]."""
         ...
 
 
@@ -87,42 +87,33 @@ def level(
     model: Scaled, pairs: Sequence[Pair], wanted: Moments = STANDARD, *, tokens_at_once: int | None = None
 ) -> Moments:
     """Give the scores of each head for some pairs the moments that are wanted; return those of the raw scores."""
-    reset(model)
-    found = measure(model.score_pairs(pairs, tokens_at_once=tokens_at_once))
-    if not model.gain.ndim:
-        set_affine(model, found, wanted)
-        return found
-    apart = model.score_apart(pairs, tokens_at_once=tokens_at_once)
-    with torch.no_grad():
-        for gain, bias, scores in zip(model.gain, model.bias, apart, strict=True):
-            _rescale(gain, bias, measure(scores), wanted)
-    return found
+    return _level(model, pairs, wanted, tokens_at_once)[0]
 
 
 def normalize(
     model: Scaled, pairs: Sequence[Pair], wanted: Moments = STANDARD, *, tokens_at_once: int | None = None
 ) -> Moments:
     """Give the scores of some pairs the moments that are wanted; return those of their raw scores."""
-    found = level(model, pairs, wanted, tokens_at_once=tokens_at_once)
+    found, now = _level(model, pairs, wanted, tokens_at_once)
     if model.gain.ndim:  # what heads come to has other moments than each of them
-        now = measure(model.score_pairs(pairs, tokens_at_once=tokens_at_once))
         with torch.no_grad():
-            _rescale(model.gain, model.bias, now, wanted)
+            _rescale(model.gain, model.bias, measure(model.combine(now)), wanted)
     return found
 
 
 def center(model: Scaled, pairs: Sequence[Pair], *, tokens_at_once: int | None = None) -> float:
     """Give the scores of some pairs, such as references, the mean 0, by the bias alone; return what it was before."""
-    values = _read(model.score_pairs(pairs, tokens_at_once=tokens_at_once))
-    if not len(values):
+    if not pairs:
         raise DataError("expected references to have the mean score 0, found none: give at least one")
-    mean = _summarize(values).mean
+    apart = model.score_apart(pairs, tokens_at_once=tokens_at_once)
+    mean = _find_mean(model.combine(apart))
     with torch.no_grad():
         if model.gain.ndim:
-            apart = model.score_apart(pairs, tokens_at_once=tokens_at_once)
-            model.bias.sub_(apart.double().mean(1).to(model.bias))
-            values = _read(model.score_pairs(pairs, tokens_at_once=tokens_at_once))
-        model.bias.sub_(_summarize(values).mean)
+            means = apart.double().mean(1)
+            model.bias.sub_(means.to(model.bias))
+            model.bias.sub_(_find_mean(model.combine(apart - means[:, None])))
+        else:
+            model.bias.sub_(mean)
     return mean
 
 
@@ -147,6 +138,21 @@ def find_wanted(
     return _summarize(torch.tensor(values, dtype=torch.float64))
 
 
+def _level(model: Scaled, pairs: Sequence[Pair], wanted: Moments, tokens_at_once: int | None) -> tuple[Moments, Tensor]:
+    """Return the moments of the raw scores, and what those of each head have become [H, N]: all is computed once."""
+    reset(model)
+    apart = model.score_apart(pairs, tokens_at_once=tokens_at_once)
+    found = measure(model.combine(apart))
+    if not model.gain.ndim:
+        set_affine(model, found, wanted)
+    else:
+        with torch.no_grad():
+            for gain, bias, scores in zip(model.gain, model.bias, apart, strict=True):
+                _rescale(gain, bias, measure(scores), wanted)
+    gain, bias = (one.detach().reshape(-1, 1).to(apart) for one in (model.gain, model.bias))
+    return found, gain * apart + bias
+
+
 def _rescale(gain: Tensor, bias: Tensor, found: Moments, wanted: Moments) -> None:
     """Change gain and bias so that what was found of scores becomes what is wanted."""
     by = torch.tensor(wanted.std / found.std, dtype=gain.dtype).item()  # as it is rounded
@@ -165,6 +171,11 @@ def _read(scores: Tensor | Sequence[float]) -> Tensor:
             f"{len(values):,}: look whether the weights of the model are finite, and not too large for its precision"
         )
     return values
+
+
+def _find_mean(scores: Tensor) -> float:
+    """Return the mean of scores; DataError where one is no number."""
+    return _summarize(_read(scores)).mean
 
 
 def _summarize(values: Tensor) -> Moments:

@@ -1,13 +1,14 @@
 """Probes: measurements of which it is known beforehand what they must come to.
 
-An accuracy that stays high with the labels swapped, or that labels dealt by chance do not bring down to chance, is
-one of the measurement and not of the model. A score that depends on where a response stands among others is no score
-of a response.
+A score that depends on where a response stands among others is no score of a response: comparisons are scored anew in
+other orders. What is so scored is also held against labels that are wrong, turned round or dealt by chance. That tests
+the arithmetic, and whether scores stay with their responses; it says nothing of the model, which has not learnt from
+these labels. One that has learnt from shuffled labels is another probe, a training of its own.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,25 +24,19 @@ _HAIR = 1e-3  # of the deviation of all scores: as much may come of rounding, an
 _CASES = 10_000  # about so many deals, so that chance does not look like a fault
 
 
-def probe_order(score: Score, scored: Sequence[Scored], most: int = 200) -> dict[str, Any] | None:
-    """Score responses again in other orders: each comparison's reversed, and each comparison's turned by one place.
+class Turned(NamedTuple):
+    """Comparisons as they were scored, and scored anew in other orders: what is said of a response goes along."""
 
-    `worst` is the largest difference to the scores given, in deviations of all scores, and `changed` counts the
-    comparisons, of up to `most`, in which the choice becomes another. None where there is nothing to score.
-    """
-    if not scored:
-        return None
+    given: list[Scored]
+    reversed: list[Scored]  # the responses of each comparison from the last to the first
+    rotated: list[Scored]  # the first response of each comparison put last
+
+
+def score_turned(score: Score, scored: Sequence[Scored], most: int = 200) -> Turned:
+    """Score up to `most` comparisons, from all over the data, again in two other orders of their responses."""
     number = min(most, len(scored))
-    some = [scored[place * len(scored) // number] for place in range(number)]  # from all over the data
-    given = np.concatenate([one.scores for one in some])
-    found = [_score_in_order(score, some, turn) for turn in (_reverse, _rotate)]
-    spread = float(np.std([given, *found])) or 1.0  # they are all the same
-    ends = np.cumsum([len(one.scores) for one in some])[:-1]
-    again = [np.split(scores, ends) for scores in found]
-    changed = [
-        any(_differs(one, rows, _HAIR * spread) for rows in both) for one, *both in zip(some, *again, strict=True)
-    ]
-    return {"worst": float(np.abs(found - given).max()) / spread, "changed": sum(changed), "of": len(some)}
+    some = [scored[place * len(scored) // number] for place in range(number)]
+    return Turned(some, *(_score_anew(score, [_turn(one, order) for one in some]) for order in (_reverse, _rotate)))
 
 
 def _reverse(size: int) -> list[int]:
@@ -52,17 +47,45 @@ def _rotate(size: int) -> list[int]:
     return [*range(1, size), 0]
 
 
-def _score_in_order(score: Score, scored: Sequence[Scored], turn: Callable[[int], list[int]]) -> np.ndarray:
-    """Return scores in the order of the comparisons, found in another order."""
-    orders = [turn(len(one.scores)) for one in scored]
-    asked = [(one.comparison, place) for one, order in zip(scored, orders, strict=True) for place in order]
-    prompts = [comparison.prompt for comparison, _ in asked]
-    found = score(prompts, [comparison.responses[place] for comparison, place in asked])
-    starts = np.cumsum([0, *map(len, orders)])[:-1]
-    places = np.concatenate([start + np.array(order) for start, order in zip(starts, orders, strict=True)])
-    scores = np.empty(len(asked))
-    scores[places] = found
-    return scores
+def _turn(one: Scored, order: Callable[[int], list[int]]) -> Comparison:
+    """Return the comparison with its responses in another order, and its labels at their new places."""
+    comparison, places = one.comparison, order(len(one.scores))
+    best = tuple([new for new, old in enumerate(places) if old in comparison.best])
+    responses = tuple([comparison.responses[old] for old in places])
+    return Comparison(comparison.prompt, responses, best, undecided=comparison.undecided)
+
+
+def _score_anew(score: Score, comparisons: Sequence[Comparison]) -> list[Scored]:
+    prompts = [one.prompt for one in comparisons for _ in one.responses]
+    found = iter(score(prompts, [response for one in comparisons for response in one.responses]))
+    return [Scored(one, tuple([next(found) for _ in one.responses])) for one in comparisons]
+
+
+def probe_order(turned: Turned) -> dict[str, Any] | None:
+    """Say how far scores depend on the order of responses.
+
+    `worst` is the largest difference to the scores given, in deviations of all scores, and `changed` counts the
+    comparisons in which the choice becomes another. None where there is nothing that was scored.
+    """
+    if not turned.given:
+        return None
+    back = [
+        [_put_back(one.scores, order) for one in again]
+        for again, order in ((turned.reversed, _reverse), (turned.rotated, _rotate))
+    ]
+    given = np.concatenate([one.scores for one in turned.given])
+    found = [np.concatenate(rows) for rows in back]
+    spread = float(np.std([given, *found])) or 1.0  # they are all the same
+    changed = [
+        any(_differs(one, row, _HAIR * spread) for row in rows) for one, *rows in zip(turned.given, *back, strict=True)
+    ]
+    return {"worst": float(np.abs(found - given).max()) / spread, "changed": sum(changed), "of": len(turned.given)}
+
+
+def _put_back(scores: Sequence[float], order: Callable[[int], list[int]]) -> np.ndarray:
+    first = np.empty(len(scores))
+    first[order(len(scores))] = scores
+    return first
 
 
 def _differs(one: Scored, again: np.ndarray, slack: float) -> bool:
@@ -71,9 +94,10 @@ def _differs(one: Scored, again: np.ndarray, slack: float) -> bool:
 
 
 def probe_swapped(scored: Sequence[Scored]) -> dict[str, Any] | None:
-    """Return the accuracy with inverted labels: all that are not best are best. It must be 1 less the accuracy.
+    """Return the accuracy with inverted labels: all that are not best are best. None where nothing was decided.
 
-    None where nothing was decided.
+    It is 1 less the accuracy of the same scores, so only scores that were asked for anew, in another order, can fail
+    this: if they do not go with their responses, the labels and their opposite may both seem right.
     """
     return measure_accuracy(one._replace(comparison=_swap(one)) for one in decide(scored))
 
@@ -86,8 +110,9 @@ def _swap(one: Scored) -> Comparison:
 def probe_shuffled(scored: Sequence[Scored], chance: Chance) -> dict[str, Any] | None:
     """Return the accuracy where chance says which response has which score. It must be that of a blind choice.
 
-    That is the same as dealing the labels, but the deals are many, and each comparison counts with their mean: of a
-    single one, one in twenty would lie outside the interval. None where nothing was decided.
+    That is so of any scores, if credit is counted rightly: it tests the arithmetic alone. It is the same as dealing the
+    labels, but the deals are many, and each comparison counts with their mean: of a single one, one in twenty would
+    lie outside the interval. None where nothing was decided.
     """
     decided = decide(scored)
     draw = generator(chance, "shuffled labels")

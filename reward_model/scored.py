@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 
 from prefline.data.comparison import Comparison
 from prefline.data.contents import Prompt
-from prefline.data.intervals import count_effective_cases, count_share
-
-_Z = 1.959963984540054  # of the normal distribution, 95 % lie within so many standard deviations
+from prefline.data.intervals import NORMAL, count_effective_cases, count_share
 
 
 class Scored(NamedTuple):
@@ -21,6 +19,7 @@ class Scored(NamedTuple):
     comparison: Comparison
     scores: tuple[float, ...]
     disagreement: tuple[float, ...] | None = None  # of each response: population deviation over an ensemble's members
+    dissent: float | None = None  # how many of the members, from 0 to 1, would have chosen another response
 
     @property
     def credit(self) -> float | None:
@@ -102,5 +101,5 @@ def difference_of(cases: Iterable[tuple[Hashable, float]]) -> dict[str, Any] | N
     added = math.fsum(size * size for _, size in sums) / of  # the prompt that a case comes from has so many on average
     middle = total / (of + 2 * added)
     spread = math.fsum((part - middle * size) ** 2 for part, size in sums) + added * added * (1 + 2 * middle * middle)
-    reach = _Z * math.sqrt(spread) / (of + 2 * added)
+    reach = NORMAL * math.sqrt(spread) / (of + 2 * added)
     return {"difference": total / of, "low": max(-1.0, middle - reach), "high": min(1.0, middle + reach), "of": of}

@@ -5,13 +5,14 @@ tie counts half (Bamber 1975). Departure: what tells of a choice is two response
 counted; `auc_all` is the usual one, of all bests against all negatives, where prompts differ in how high they score.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from prefline.data.contents import Prompt
+from prefline.data.wording import count
+from prefline.reward_model.ranks import find_ranks
 from prefline.reward_model.scored import Scored, decide, key_of, share_of
 
 _BINS = 24
@@ -53,8 +54,8 @@ def _describe(scores: np.ndarray, edges: np.ndarray) -> dict[str, Any]:
 def describe_negatives(scored: Sequence[Scored]) -> list[dict[str, Any]] | None:
     """Return how surely a best outscores the responses of each category that are not best, in their comparisons.
 
-    Those that pass for good most often come first; of many categories only the most frequent are looked at. None where
-    no such response has a category.
+    Those that pass for good most often come first; of many categories the less frequent are taken together, as so many
+    others. None where no such response has a category.
     """
     cases: dict[str, list[tuple[Prompt, float, float]]] = {}
     negatives: dict[str, list[float]] = {}
@@ -68,10 +69,17 @@ def describe_negatives(scored: Sequence[Scored]) -> list[dict[str, Any]] | None:
             below = find_ranks([one.scores[place]], best)[0]
             cases.setdefault(category, []).append((key_of(one), 1 - below, 0.5))
             negatives.setdefault(category, []).append(one.scores[place])
-    frequent = Counter({category: len(some) for category, some in cases.items()}).most_common(_MOST)
+    frequent = sorted(cases, key=lambda category: -len(cases[category]))
+    parts = [(category, [category]) for category in frequent[:_MOST]]
+    if rest := frequent[_MOST:]:
+        parts.append((count(len(rest), "other", "others"), rest))
     found = [
-        _describe_category(category, cases[category], find_ranks(bests, negatives[category]))
-        for category, _ in frequent
+        _describe_category(
+            name,
+            [case for category in part for case in cases[category]],
+            find_ranks(bests, [score for category in part for score in negatives[category]]),
+        )
+        for name, part in parts
     ]
     return sorted(found, key=lambda one: (one["auc"], one["category"])) or None
 
@@ -88,10 +96,3 @@ def _describe_category(
         "of": share["of"],
         "auc_all": ranks.mean().item(),
     }
-
-
-def find_ranks(values: Sequence[float] | np.ndarray, among: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return for each value the share of the others that are below it, those that are the same counting half."""
-    others = np.sort(among)
-    below, upto = (np.searchsorted(others, values, side) for side in ("left", "right"))
-    return (below + upto) / (2 * len(others))

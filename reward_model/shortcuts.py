@@ -23,6 +23,7 @@ from prefline.reward_model.word_baseline import fit_words
 
 Kind = Literal["length", "position", "system", "words"]
 _MOST_PLACES = 8  # of which each is a shortcut
+_NEARLY = 0.95  # of the comparisons; if one place is best so often, it is how they were written down
 _DIGITS = 9  # that levels are told apart by, so that the last bits of a machine decide nothing
 
 
@@ -59,17 +60,24 @@ def list_shortcuts(decided: Sequence[Scored], train: Sequence[Comparison]) -> It
 def _list_places(decided: Sequence[Scored]) -> Iterator[Shortcut]:
     """Yield each place, or the first and the last where comparisons differ in size or are large.
 
-    None where the first is always a best: then the order is what somebody wrote them down in, and no model saw it.
+    None where what stands at one of them is nearly always a best: then the order is what somebody wrote responses
+    down in, and no model saw it.
     """
-    if all(0 in one.comparison.best for one in decided):
+    if not decided:
         return
     sizes = [len(one.scores) for one in decided]
     if min(sizes) == max(sizes) <= _MOST_PLACES:
         places = {f"position {1 + place}": place for place in range(sizes[0])}
     else:
         places = {"first": 0, "last": -1}
+    if any(_is_nearly_always_best(place, decided) for place in places.values()):
+        return
     for name, place in places.items():
         yield Shortcut(name, "position", [_mark(size, place % size) for size in sizes])
+
+
+def _is_nearly_always_best(place: int, decided: Sequence[Scored]) -> bool:
+    return sum(place % len(one.scores) in one.comparison.best for one in decided) >= _NEARLY * len(decided)
 
 
 def _mark(size: int, place: int) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from prefline.data.comparison import Comparison
+from prefline.data.wording import count
 from prefline.reward_model.length_bias import name_unit
 from prefline.reward_model.scored import Scored, decide, measure_accuracy
 
@@ -29,7 +30,8 @@ class _Way(NamedTuple):
 def describe_slices(scored: Iterable[Scored]) -> dict[str, list[dict[str, Any]]]:
     """Return by each way to slice that gives two values or more a share for each value, the accuracy there.
 
-    Where several responses are best, the comparison counts once under each category, or system, of theirs.
+    Where several responses are best, the comparison counts once under each category, or system, of theirs. Of many
+    values the less frequent are taken together, as so many others.
     """
     decided = decide(scored)
     ways = {
@@ -50,11 +52,16 @@ def _slice(decided: Sequence[Scored], way: _Way) -> list[dict[str, Any]]:
     for one in decided:
         for value in way.find(one.comparison):
             parts[value].append(one)
-    shown = sorted(parts, key=lambda value: (-len(parts[value]), value))[:_MOST_SHOWN]
-    return [
+    frequent = sorted(parts, key=lambda value: (-len(parts[value]), value))
+    shown, rest = frequent[:_MOST_SHOWN], {*frequent[_MOST_SHOWN:]}
+    rows = [
         {"value": way.write(value), **(measure_accuracy(parts[value]) or {})}
         for value in (sorted(shown) if way.in_order else shown)
     ]
+    if rest:
+        others = (one for one in decided if not rest.isdisjoint(way.find(one.comparison)))
+        rows.append({"value": count(len(rest), "other", "others"), **(measure_accuracy(others) or {})})
+    return rows
 
 
 def _known(values: Iterable[str | None]) -> set[str]:

@@ -4,10 +4,13 @@ A response is its words and pairs of neighbouring words, weighed by TF-IDF, and 
 It is fitted on pairs of a best and another of its comparison, as Bradley and Terry (1952) have it: on differences, and
 without an intercept. The words of the prompt are left out, since in a linear score they are the same for all responses
 of a comparison, and choose nothing.
+
+It is there to be compared with, so it must not take long: of each response the first words are read, and of many
+comparisons some are left out, both in learning and in choosing.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 
@@ -16,35 +19,35 @@ from prefline.data.contents import Response
 from prefline.data.digests import Digests
 from prefline.data.pieces import list_words
 
+_MOST_ASKED = 6_000  # responses that are scored at once, or a few more
+_READ = 200  # words of a response, or tokens
 _FEWEST = 20  # decided comparisons, from which it is worth fitting
 _MANY = 200  # texts, from which a word counts that at least two of them have
 _TOLERANCE = 1e-8  # of the gradient, whose parts are small where each word is rare: the usual 1e-4 stops at once
 _DIGITS = 9  # that scores are told apart by, so that the last bits of a machine decide nothing
 
-Score = Callable[[Sequence[Comparison]], list[tuple[float, ...]]]  # of each response of each comparison
+# Scores each response of each comparison; None is for a comparison that is left out.
+Score = Callable[[Sequence[Comparison]], list[tuple[float, ...] | None]]
 
 
-def fit_words(train: Sequence[Comparison], *, most: int = 20_000) -> Score | None:
+def fit_words(train: Sequence[Comparison], *, most: int = 10_000) -> Score | None:
     """Return what scores the responses of comparisons by their words; None where there is too little to learn from.
 
-    It learns from about `most` pairs at most, of comparisons chosen by their digests, so that their order is nothing.
+    It learns from about `most` responses at most, and scores about 6,000 at once. Comparisons are chosen for either by
+    their digests, so that their order is nothing.
     """
     decided = [one for one in train if 0 < len(one.best) < len(one.responses)]
     if len(decided) < _FEWEST:
         return None
-    return _fit(_choose(decided, most))
+    return _fit([decided[place] for place in _choose(decided, most)])
 
 
-def _choose(decided: Sequence[Comparison], most: int) -> list[Comparison]:
-    """Return comparisons with `most` pairs or a few more, in the order of their digests."""
-    chosen: list[Comparison] = []
-    pairs = 0
-    for one in sorted(decided, key=lambda one: Digests.of(one).item):
-        if pairs >= most:
-            break
-        pairs += len(one.best) * (len(one.responses) - len(one.best))
-        chosen.append(one)
-    return chosen
+def _choose(comparisons: Sequence[Comparison], most: int) -> list[int]:
+    """Return the places of comparisons with `most` responses or a few more, in the order of their digests."""
+    digests = [Digests.of(one).item for one in comparisons]
+    order = sorted(range(len(comparisons)), key=digests.__getitem__)
+    before = accumulate((len(comparisons[place].responses) for place in order), initial=0)
+    return [place for place, responses in zip(order, before, strict=False) if responses < most]
 
 
 def _fit(comparisons: Sequence[Comparison]) -> Score | None:
@@ -65,10 +68,12 @@ def _fit(comparisons: Sequence[Comparison]) -> Score | None:
     found = LogisticRegression(fit_intercept=False, tol=_TOLERANCE, max_iter=1000).fit(differences, signs, weights)
     effect = found.coef_[0]
 
-    def score(asked: Sequence[Comparison]) -> list[tuple[float, ...]]:
-        responses = [response for one in asked for response in one.responses]
+    def score(asked: Sequence[Comparison]) -> list[tuple[float, ...] | None]:
+        places = _choose(asked, _MOST_ASKED)
+        responses = [response for place in places for response in asked[place].responses]
         scores = iter((weigh.transform(responses) @ effect).round(_DIGITS).tolist() if responses else ())
-        return [tuple(islice(scores, len(one.responses))) for one in asked]
+        found = {place: tuple(islice(scores, len(asked[place].responses))) for place in places}
+        return [found.get(place) for place in range(len(asked))]
 
     return score
 
@@ -90,5 +95,6 @@ def _pair_up(comparisons: Sequence[Comparison], rows: dict[Response, int]) -> tu
 
 def _list_terms(response: Response) -> list[str]:
     """Return words and pairs of neighbouring words; a token id is a word by itself."""
-    words = list_words(response) if isinstance(response, str) else list(map(str, response))
+    start = response[: 10 * _READ]  # few words are longer than 10 with the blank before
+    words = (list_words(start) if isinstance(start, str) else list(map(str, start)))[:_READ]
     return words + [f"{first} {second}" for first, second in pairwise(words)]

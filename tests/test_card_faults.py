@@ -179,6 +179,83 @@ def test_a_model_that_recognises_systems_is_found_out(has_train: bool, size: int
     assert find(scored, train=train if has_train else ()) == {"recognises-systems"}
 
 
+def draw_pairs(longest: float, of: int, *, first: float = 0.5, seed: int = 1) -> World:
+    """Draw pairs of which the longer is truly better in a share of them, and the first in another."""
+    chance = random.Random(seed)
+    comparisons, qualities = [], []
+    for number in range(of):
+        is_long = chance.random() < longest  # the better one
+        texts = [" ".join(chance.choices(WORDS, k=20 + 15 * (sign == is_long))) for sign in (True, False)]
+        good = [1.0, -1.0]
+        if chance.random() >= first:
+            texts, good = texts[::-1], good[::-1]
+        comparisons.append(Comparison(f"prompt {number}", (texts[0], texts[1]), (good.index(1.0),)))
+        qualities.append(good)
+    return World(comparisons, qualities)
+
+
+@seeds
+def test_want_of_evidence_is_no_fault(seed: int) -> None:
+    chance = random.Random(seed)
+    world = draw_pairs(0.9, 400, seed=seed)
+
+    def rate(one: Comparison, place: int, quality: float) -> float:
+        """Find what is better surely if it is longer, and in three of five of the others."""
+        longer = len(one.responses[place]) == max(map(len, one.responses))
+        sees = longer == (quality > 0) or hash_of(one) < 0.6
+        return quality * (1 if sees else -1) + chance.gauss(0, 0.1)
+
+    scored = world.score(rate)
+    accuracy = measure_accuracy(scored)
+    assert accuracy
+    assert accuracy["share"] > 0.93  # where the longest is right in 90 %
+    assert find(scored) == set()
+
+
+def hash_of(one: Comparison) -> float:
+    return random.Random(str(one.prompt)).random()
+
+
+@pytest.mark.parametrize("noise", [1.0, 2.0])
+def test_the_best_of_models_is_not_suspected_if_labels_are_noisy_and_love_length(noise: float) -> None:
+    chance = random.Random(1)
+    comparisons, truth = [], []
+    for number in range(3000):
+        lengths = [chance.randint(8, 40) for _ in range(2)]
+        good = [0.07 * length + chance.gauss(0, 1) for length in lengths]
+        felt = [quality + chance.gauss(0, noise) for quality in good]
+        texts = tuple(letter * length for letter, length in zip("xy", lengths, strict=True))
+        comparisons.append(Comparison(f"prompt {number}", texts, (felt.index(max(felt)),)))
+        truth.append(good)
+    scored = World(comparisons, truth).score(lambda _one, _place, quality: quality)
+    assert find(scored) == set()
+    assert "reads-length" not in find(scored, "warning")
+
+
+def test_a_model_that_gives_the_same_scores_in_any_order_does_not_read_the_place() -> None:
+    world = draw_pairs(0.5, 300, first=0.93)
+    good = {
+        text: quality
+        for one, qualities in zip(world.comparisons, world.qualities, strict=True)
+        for text, quality in zip(one.responses, qualities, strict=True)
+    }
+    scored = world.score(lambda _one, _place, quality: quality)
+    found = write_card(scored, score=lambda _, responses: [good[str(response)] for response in responses])
+    assert (found["probes"]["order"]["worst"], found["probes"]["order"]["changed"]) == (0.0, 0)
+    assert "reads-position" not in [one["finding"] for one in found["verdict"]]
+
+
+@seeds
+@pytest.mark.parametrize("longest", [0.93, 0.95])
+def test_swapped_labels_are_found_out_where_what_is_better_is_longer(longest: float, seed: int) -> None:
+    world = draw_pairs(longest, 400, seed=seed)
+    turned = [replace(one, best=(1 - one.best[0],)) for one in world.comparisons]
+    scored = world._replace(comparisons=turned).score(lambda _one, _place, quality: quality)
+    scored[:4] = [one._replace(scores=one.scores[::-1]) for one in scored[:4]]  # it is wrong in one of a hundred
+    assert find(scored) == {"labels-swapped"}
+    assert "reads-length" not in find(scored, "warning")
+
+
 def test_held_out_prompts_that_were_learnt_from_are_a_leak() -> None:
     world = draw(1, 2)
     other = draw(1, 2, 100, name="train").comparisons

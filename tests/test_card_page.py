@@ -70,7 +70,7 @@ RICH: dict[str, Any] = copy.deepcopy(SPARSE) | {
     "accuracy": share(278, 480), "train": share(350, 500), "ceiling": share(960, 1424, None),
     "log_loss": {"loss": 1.089, "chance": 1.386, "floor": 0.612, "of": 480},
     "calibration": {
-        "ece": 0.047, "temperature": 1.42, "loss_at_temperature": 1.071, "of": 480,
+        "ece": 0.047, "temperature": 1.42, "factor": 0.7, "loss_at_temperature": 1.071, "of": 480,
         "bins": [{"confidence": 0.3 + 0.065 * at, "accuracy": 0.31 + 0.05 * at, "low": 0.2 + 0.05 * at,
                   "high": 0.42 + 0.05 * at, "of": 48} for at in range(10)],
     },
@@ -118,7 +118,8 @@ RICH: dict[str, Any] = copy.deepcopy(SPARSE) | {
     },
     "disagreement": {
         "auc": 0.664, "low": 0.61, "high": 0.714, "of": 480, "margin": {"auc": 0.641, "low": 0.59, "high": 0.69},
-        "bins": [{"disagreement": 0.08 + 0.11 * at, "accuracy": 0.74 - 0.07 * at, "low": 0.65 - 0.07 * at,
+        "spread": {"auc": 0.52, "low": 0.47, "high": 0.57},
+        "bins": [{"dissent": 0.08 + 0.11 * at, "accuracy": 0.74 - 0.07 * at, "low": 0.65 - 0.07 * at,
                   "high": 0.82 - 0.07 * at, "of": 96} for at in range(5)],
     },
 }  # fmt: skip
@@ -216,6 +217,27 @@ def test_figures_are_shown_as_they_are_in_the_card() -> None:
     assert "Adapters" not in text
 
 
+def test_of_a_mistake_nobody_says_how_sure_the_model_was_where_that_is_not_known() -> None:
+    text = Reader(render_card(RICH | {"mistakes": [one | {"confidence": None} for one in RICH["mistakes"]]})).text
+    assert "sure of the wrong one" not in text
+    assert "surest" not in text
+    assert "The wrong one" in text
+    assert "unknown" not in text
+
+
+@pytest.mark.parametrize("side", ["held_out", "train", "both"])
+def test_only_what_is_known_to_be_held_out_is_said_to_be(side: str) -> None:
+    card = RICH | {"data": RICH["data"] | {"side": side}, "verdict": []}
+
+    def say(leak: dict[str, Any] | None) -> str:
+        return Reader(render_card(card | {"leak": leak})).text.partition("Accuracy")[0]
+
+    unknown, clean, leaked = (say(leak) for leak in (None, RICH["leak"] | {"prompts": 0}, RICH["leak"]))
+    assert "whether it has learnt from their prompts is not known." in unknown
+    assert ["held out" in text for text in (unknown, clean, leaked)] == [False, side == "held_out", False]
+    assert "it has learnt from 3 of their 431 prompts." in leaked
+
+
 def test_no_gain_is_not_a_loss() -> None:
     nothing = {"n": 1, "gold": -1e-17, "low": -0.1, "high": 0.1, "most": 0.0, "kl": 0.0}
     text = Reader(render_card(RICH | {"best_of_n": RICH["best_of_n"] | {"curve": [nothing]}})).text
@@ -236,11 +258,11 @@ def test_a_leak_is_told_apart_from_what_is_not_known() -> None:
 @pytest.mark.parametrize("end", [0.0, 1.0])
 def test_extremes_are_drawn_within_their_plots(end: float) -> None:
     certain = {"share": end, "low": end, "high": end, "of": 1, "chance": end, "right": end, "effective": 1}
-    bins = [{"confidence": end, "accuracy": end, "low": end, "high": end, "of": 1, "disagreement": 0.0}]
+    bins = [{"confidence": end, "accuracy": end, "low": end, "high": end, "of": 1, "dissent": 0.0}]
     alike = {"low": 0.0, "high": 0.0, "of": 4}
     card = RICH | {
         "accuracy": certain, "ceiling": certain, "train": certain,
-        "calibration": {"ece": end, "temperature": None, "loss_at_temperature": None, "of": 1, "bins": bins},
+        "calibration": RICH["calibration"] | {"ece": end, "temperature": None, "factor": None, "of": 1, "bins": bins},
         "disagreement": RICH["disagreement"] | {"bins": bins, "low": None, "high": None},
         "scores": {"best": spread([4], 0.0) | {"bins": [alike]}, "others": None},
         "best_of_n": {"by": "", "of": 1, "left_out": 0, "curve": [

@@ -19,11 +19,11 @@ from prefline.reward_model.scored import Scored
 CASES = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=30)
 
 
-def score(right: bool, disagreement: float | None, prompt: str = "Q", margin: float = 1.0) -> Scored:
+def score(right: bool, dissent: float | None, prompt: str = "Q", margin: float = 1.0) -> Scored:
     scores = (margin, 0.0) if right else (0.0, margin)
-    # Twice the mean is on one response, and none on the other.
-    spread = None if disagreement is None else (2 * disagreement, 0.0)
-    return Scored(Comparison(prompt, ("yes", "no"), (0,)), scores, spread)
+    # The spread falls where dissent grows, so that one cannot stand for the other.
+    spread = None if dissent is None else (1 - 2 * dissent, 1.0)
+    return Scored(Comparison(prompt, ("yes", "no"), (0,)), scores, spread, dissent)
 
 
 def judge(scored: list[Scored], **asked: Any) -> dict[str, Any]:
@@ -41,7 +41,8 @@ def test_disagreement_by_hand() -> None:
     assert found["of"] == 5
     assert found["low"] < found["auc"] < found["high"]
     (only,) = found["bins"]  # too few for more
-    assert (only["disagreement"], only["accuracy"], only["of"]) == (pytest.approx(0.24), 0.6, 5)
+    assert (only["dissent"], only["accuracy"], only["of"]) == (pytest.approx(0.24), 0.6, 5)
+    assert found["spread"]["auc"] == pytest.approx(1 - (1.5 + 3) / 6)
     # All margins are alike. Of 2 * 3 twos, over 1 + (5 / 2 - 1) * (1/3 + 1/3), there are 3 independent cases.
     assert (found["margin"]["auc"], found["margin"]["low"]) == (0.5, pytest.approx(wilson(1.5, 3)[0]))
 
@@ -64,7 +65,7 @@ def test_there_is_nothing_to_tell_apart() -> None:
     assert judge_disagreement([right, right]) is None
     assert judge_disagreement([wrong, wrong]) is None
     assert judge_disagreement([score(True, None), score(False, None)]) is None
-    unasked = Scored(Comparison("Q", ("a", "b"), (), undecided="skipped"), (0.0, 1.0), (1.0, 1.0))
+    unasked = Scored(Comparison("Q", ("a", "b"), (), undecided="skipped"), (0.0, 1.0), (1.0, 1.0), 0.5)
     assert judge([right, wrong, unasked])["of"] == 2
 
 
@@ -133,7 +134,7 @@ def test_bins_are_about_equal_and_part_nothing_that_is_alike() -> None:
     scored = [score(place % 10 >= place // 25, float(place), prompt=f"{place}") for place in range(100)]
     bins = judge(scored, bins=4)["bins"]
     assert [one["of"] for one in bins] == [25, 25, 25, 25]
-    assert [one["disagreement"] for one in bins] == [12, 37, 62, 87]
+    assert [one["dissent"] for one in bins] == [12, 37, 62, 87]
     # Of 25 in a row, all digits come twice or three times; in the bins the digits below 0, 1, 2 and 3 are wrong.
     expected = [sum(place % 10 >= at for place in range(25 * at, 25 * at + 25)) / 25 for at in range(4)]
     assert [one["accuracy"] for one in bins] == expected

@@ -23,6 +23,10 @@ from prefline.reward_model.combining import find_disagreement
 from prefline.reward_model.ensembles import Ensemble, open_scorer
 from prefline.reward_model.model import RewardModel
 
+OTHER_SAMPLES = (
+    "ensemble: the scores of all are normalised by samples, but not of one model, so their scales may differ"
+)
+
 
 class World(NamedTuple):
     """A store with comparisons, and reward models that have learnt from them with other seeds."""
@@ -83,8 +87,6 @@ def texts(world: World) -> tuple[list[Any], list[Any]]:
 def test_an_ensemble_is_the_models_that_it_was_made_of(world: World, cautious: Artifact) -> None:
     manifest = cautious.manifest
     assert (manifest.kind, manifest.feedback) == (REWARD_MODEL, ("mock",))
-    sharpness = [member.manifest.data["sharpness"] for member in world.members]
-    assert len({*sharpness}) == 3
     assert manifest.data == {
         "members": [member.id for member in world.members],
         "rule": "cautious",
@@ -92,8 +94,8 @@ def test_an_ensemble_is_the_models_that_it_was_made_of(world: World, cautious: A
         "parameters": 3 * world.members[0].manifest.data["parameters"],
         "cost": 3,
         "normalized": {"by": "samples"},
-        "sharpness": pytest.approx(sum(sharpness) / 3),
-        "learnt_from": [world.comparisons.id],
+        "sharpness": None,  # no softmax of such scores was learnt
+        "learnt_from": [member.manifest.data["learnt_from"] for member in world.members],
     }
     for number, member in enumerate(world.members, 1):
         for name in ("config.json", "model.safetensors", "tokenizer.json"):
@@ -126,6 +128,13 @@ def test_each_member_is_proved_before_anything_is_published(world: World, monkey
         assemble(world, world.members[1], world.members[0])
     assert proved == ["members/1", "members/2"]
     assert {*world.store.ids()} == before
+
+
+def test_the_mean_of_scores_has_about_the_mean_of_their_softmaxes(world: World) -> None:
+    sharpness = [member.manifest.data["sharpness"] for member in world.members[:2]]
+    assert len({*sharpness}) == 2
+    found = assemble(world, *world.members[:2])
+    assert found.manifest.data["sharpness"] == pytest.approx(sum(sharpness) / 2)
 
 
 def test_people_are_told_what_it_costs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +182,17 @@ def test_scores_must_be_on_one_scale(world: World) -> None:
         assemble(world, plain, world.train(normalize="none", seed=2))
 
 
+def test_people_are_told_where_scores_are_normalised_of_other_texts(world: World, tmp_path: Path) -> None:
+    other = save_language_model("gpt2", tmp_path / "lm")
+    trained = train(world.store, world.comparisons, other, steps=2, samples=8)
+    told: list[str] = []
+    runtime = Runtime(device="cpu", tell=told.append)
+    for second, expected in ((world.members[1], []), (trained, [OTHER_SAMPLES])):
+        inputs = {"model_1": world.members[0], "model_2": second}
+        made = make(world.store, ENSEMBLE, params={"caution": 1.0}, inputs=inputs, runtime=runtime, force=True).artifact
+        assert (made.manifest.data["normalized"], told) == ({"by": "samples"}, expected)
+
+
 def test_ratings_have_a_scale_of_their_own(world: World) -> None:
     rated = [world.train(normalize="none", loss="rating", seed=seed) for seed in (1, 2)]
     found = assemble(world, *rated)
@@ -198,9 +218,13 @@ def test_ratings_have_a_scale_of_their_own(world: World) -> None:
     ids=str,
 )
 def test_what_scale_scores_have_follows_from_how_they_were_learnt(by: str, loss: str, scale: str) -> None:
-    manifest = SimpleNamespace(data={"normalized": {"by": by}}, recipe=SimpleNamespace(params={"loss": loss}))
-    member: Any = SimpleNamespace(manifest=manifest)
+    data = {"normalized": {"by": by}, "learnt_from": {"loss": loss}}
+    member: Any = SimpleNamespace(manifest=SimpleNamespace(data=data))
     assert ensembling._describe_scale(member) == scale
+    # A model that was made before the manifest said it.
+    recipe = SimpleNamespace(params={"loss": loss})
+    older: Any = SimpleNamespace(manifest=SimpleNamespace(data={**data, "learnt_from": None}, recipe=recipe))
+    assert ensembling._describe_scale(older) == scale
 
 
 # --- an ensemble by its folder ---

@@ -14,12 +14,13 @@ from plain_scorers import score_plainly
 from tiny_scorers import build_scorer, save_language_model, set_affine
 from transformers import AutoModelForSequenceClassification
 
+from prefline.data.comparison import Comparison
 from prefline.data.contents import Message
-from prefline.data.errors import ConfigError, DataError
+from prefline.data.errors import ConfigError, DataError, NotFiniteError
 from prefline.reward_model import Ensemble, RewardModel, load_tokenizer, open_scorer
-from prefline.reward_model.combining import Combination, Rule, combine, find_disagreement
+from prefline.reward_model.combining import Combination, Rule, combine, find_disagreement, find_dissent
 from prefline.reward_model.config import Reading
-from prefline.reward_model.ensembles import encode_candidates, score_candidates
+from prefline.reward_model.ensembles import encode_candidates, score_candidates, score_comparisons
 from prefline.reward_model.pretrained import load_causal_lm
 
 PROMPTS = ("a b", "c d e f", "a b", "f")
@@ -189,6 +190,19 @@ def test_the_heads_of_a_model_disagree_as_members_do(members: list[RewardModel],
     assert ensemble.score_members(PROMPTS, RESPONSES)[1].tolist() == apart.amin(0).tolist()
 
 
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_scores_that_are_not_finite_are_refused(broken: float, members: list[RewardModel], tmp_path: Path) -> None:
+    members[0].save_pretrained(tmp_path)
+    model = RewardModel.from_pretrained(tmp_path)
+    with torch.no_grad():
+        model.bias.fill_(broken)
+    comparisons = [Comparison("a b", ("c", "d e"), (0,))]
+    # The minimum of the two is finite where one is infinite.
+    for scorer, scores in ((model, 2), (Ensemble([model, members[1]], "minimum"), 4)):
+        with pytest.raises(NotFiniteError, match=f"expected finite scores, found 2 of {scores} that are not"):
+            score_comparisons(scorer, comparisons)
+
+
 # --- as a folder ---
 
 
@@ -278,3 +292,10 @@ def test_an_ensemble_is_no_member(saved: Path, tmp_path: Path) -> None:
         (tmp_path / "members" / number).symlink_to(saved)
     with pytest.raises(DataError, match=r"members/1: expected a config.json .*: it is an ensemble"):
         open_scorer(tmp_path)
+
+
+def test_dissent_by_hand() -> None:
+    scores = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [2.0, 0.0, 2.0], [5.0, 0.0, 4.0]])
+    assert find_dissent(scores, scores.mean(0)) == 0.25  # the second member would choose the second response
+    assert find_dissent(scores, torch.tensor([1.0, 1.0, 0.0])) == 0  # two that tie: each member has one of them
+    assert find_dissent(scores, torch.tensor([0.0, 0.0, 1.0])) == 0.75  # the third has it level with the first

@@ -87,6 +87,12 @@ def test_each_head_is_drawn_apart_and_the_first_is_that_of_a_model_of_one(kind: 
     assert four.score_members(PROMPTS, RESPONSES)[0].tolist() == pytest.approx(one.score(PROMPTS, RESPONSES), abs=1e-5)
 
 
+def test_a_single_head_is_drawn_as_it_was_before_there_were_several(tmp_path: Path) -> None:
+    model = RewardModel.from_pretrained(save_any("gpt2", tmp_path), chance=CHANCE)
+    draw = torch.Generator().manual_seed(CHANCE("head"))
+    assert torch.equal(weight_of(model), torch.randn((1, 32), generator=draw) / 33**0.5)
+
+
 @pytest.mark.parametrize("rule", sorted(BY_HAND))
 @pytest.mark.parametrize("readout", ["last", "mean"])
 def test_the_score_is_what_the_heads_come_to_by_the_rule(rule: Rule, readout: str, tmp_path: Path) -> None:
@@ -259,6 +265,22 @@ def test_heads_are_levelled_before_what_they_come_to_is_normalised(rule: Rule, t
         assert found == pytest.approx(moments[0], abs=1e-5)
 
 
+def test_pairs_are_scored_once_whatever_the_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build("gpt2", tmp_path, "minimum")
+    pairs, scored = encode(model), 0
+    score_apart = RewardModel.score_apart
+
+    def watch(model: RewardModel, pairs: Sequence[Pair], **settings: Any) -> torch.Tensor:
+        nonlocal scored
+        scored += len(pairs)
+        return score_apart(model, pairs, **settings)
+
+    monkeypatch.setattr(RewardModel, "score_apart", watch)
+    for number, scale in enumerate((level, normalize, center), 1):
+        scale(model, pairs)
+        assert scored == number * len(pairs)
+
+
 def test_references_come_to_0_for_each_head_and_for_all(tmp_path: Path) -> None:
     model = build("gpt2", tmp_path, "minimum")
     pairs = encode(model)
@@ -337,6 +359,8 @@ def test_the_stage_trains_heads_and_trains_them_further(tmp_path: Path, monkeypa
     model = save_language_model("gpt2", tmp_path / "lm")
     with pytest.raises(ConfigError, match="rule: 'minimum' is for the scores of several heads, found one"):
         train_stage(store, comparisons, model, rule="minimum")
+    with pytest.raises(ConfigError, match=r"normalize: expected a scale that 2 heads have in common, found 'none'"):
+        train_stage(store, comparisons, model, heads=2, normalize="none")
     first = train_stage(
         store, comparisons, model, heads=2, rule="cautious", caution=0.5, normalize="responses", samples=10_000
     )
@@ -356,6 +380,8 @@ def test_the_stage_trains_heads_and_trains_them_further(tmp_path: Path, monkeypa
         "caution": 1.0,
         "offset": None,
     }
+    with pytest.raises(ConfigError, match=r"normalize: expected a scale that 2 heads have in common, found 'none'"):
+        train_stage(store, comparisons, first.path, normalize="none")
     assert train_stage(store, comparisons, first.path, steps=1).manifest.data["reading"]["caution"] == 0.5
     with pytest.raises(ConfigError, match="heads: expected 2, which the scorer has, found 3"):
         train_stage(store, comparisons, first.path, heads=3, steps=1)

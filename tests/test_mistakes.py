@@ -46,6 +46,13 @@ def test_sharpness_says_how_sure_a_model_is() -> None:
     assert find_mistakes([score(0, 1e6)], sharpness=1e6)[0]["confidence"] == 1  # and no overflow
 
 
+def test_where_scores_make_no_probability_the_widest_margin_comes_first() -> None:
+    scored = [score(0, 2, prompt="A"), score(0, 3, 3, prompt="B"), score(0, 2.5, 0, prompt="C")]
+    assert [one["prompt"] for one in find_mistakes(scored, 1.0)] == ["A", "C", "B"]
+    found = find_mistakes(scored, None)
+    assert [(one["prompt"], one["confidence"]) for one in found] == [("B", None), ("C", None), ("A", None)]
+
+
 def test_one_mistake_of_a_prompt_is_shown() -> None:
     scored = [score(0, 1), score(0, 3), score(0, 2, prompt="other")]
     assert [one["chosen"]["score"] for one in find_mistakes(scored, 1.0)] == [3, 2]

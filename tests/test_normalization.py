@@ -36,10 +36,16 @@ class Adding(nn.Module):
         self.bias = nn.Parameter(torch.tensor(bias))
         self.at_once: int | None = None
 
-    def score_pairs(self, pairs: Sequence[Pair], *, tokens_at_once: int | None = None) -> torch.Tensor:
+    def score_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        return self.combine(self.score_apart(pairs))
+
+    def score_apart(self, pairs: Sequence[Pair], *, tokens_at_once: int | None = None) -> torch.Tensor:
         self.at_once = tokens_at_once
         raw = torch.tensor([float(sum(pair.prompt) + sum(pair.response)) for pair in pairs])
-        return self.gain * raw + self.bias
+        return self.gain * raw[None] + self.bias
+
+    def combine(self, scores: torch.Tensor) -> torch.Tensor:
+        return scores[0]
 
 
 def pairs_of(*raw: int) -> list[Pair]:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 import pytest
 from drawn_comparisons import draw_comparisons
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from prefline.data.chance import from_seed
 from prefline.data.comparison import Comparison
 from prefline.data.contents import Prompt, Response
-from prefline.reward_model.probes import Score, probe_order, probe_shuffled, probe_swapped
+from prefline.reward_model.probes import Score, probe_order, probe_shuffled, probe_swapped, score_turned
 from prefline.reward_model.scored import Scored, decide, measure_accuracy
 
 LETTERS = st.lists(st.integers(0, 3), min_size=2, max_size=5)
@@ -50,15 +51,19 @@ def pick(scores: Sequence[int], best: set[int], prompt: str = "p") -> Scored:
     )
 
 
+def probe(score: Score, scored: Sequence[Scored], most: int = 200) -> dict[str, Any] | None:
+    return probe_order(score_turned(score, scored, most))
+
+
 # --- the order of responses ---
 
 
 def test_a_score_of_the_response_alone_is_the_same_in_any_order() -> None:
-    assert probe_order(read_length, give(read_length, draw(50))) == {"worst": 0.0, "changed": 0, "of": 50}
+    assert probe(read_length, give(read_length, draw(50))) == {"worst": 0.0, "changed": 0, "of": 50}
 
 
 def test_a_score_of_the_place_is_found() -> None:
-    found = probe_order(read_place, give(read_place, draw(50)))
+    found = probe(read_place, give(read_place, draw(50)))
     assert found is not None
     assert found["changed"] == found["of"] == 50
     assert found["worst"] > 1
@@ -75,7 +80,7 @@ def test_both_orders_are_asked_for_and_the_scores_put_back() -> None:
         Scored(Comparison("p", ("a", "b", "c"), (0,)), (0.0, 1.0, 2.0)),
         Scored(Comparison("q", ("d", "e"), (0,)), (3.0, 4.0)),
     ]
-    found = probe_order(watch, scored)
+    found = probe(watch, scored)
     assert asked == [
         (["p", "p", "p", "q", "q"], ["c", "b", "a", "e", "d"]),
         (["p", "p", "p", "q", "q"], ["b", "c", "a", "e", "d"]),
@@ -91,7 +96,7 @@ def test_a_choice_changes_only_if_it_lies_clearly_below_another() -> None:
 
     def change(extra: float) -> int:
         known = {("p", "a"): 0.0, ("p", "b"): 10.0, ("q", "a"): 5.0, ("q", "b"): 5.0, ("r", "b"): 6.0}
-        found = probe_order(lambda *asked: [known.get(pair, 6 + extra) for pair in zip(*asked, strict=True)], scored)
+        found = probe(lambda *asked: [known.get(pair, 6 + extra) for pair in zip(*asked, strict=True)], scored)
         assert found is not None
         return found["changed"]
 
@@ -102,7 +107,7 @@ def test_scores_that_are_all_alike_are_no_fault() -> None:
     def read_nothing(_: Sequence[Prompt], responses: Sequence[Response]) -> list[float]:
         return [1.0] * len(responses)
 
-    assert probe_order(read_nothing, give(read_nothing, draw(5))) == {"worst": 0.0, "changed": 0, "of": 5}
+    assert probe(read_nothing, give(read_nothing, draw(5))) == {"worst": 0.0, "changed": 0, "of": 5}
 
 
 def test_at_most_so_many_are_scored_again_from_all_over_the_data() -> None:
@@ -112,13 +117,48 @@ def test_at_most_so_many_are_scored_again_from_all_over_the_data() -> None:
         seen.update(prompts)
         return read_length(prompts, responses)
 
-    found = probe_order(watch, give(read_length, draw(25)), most=10)
+    found = probe(watch, give(read_length, draw(25)), most=10)
     assert found == {"worst": 0.0, "changed": 0, "of": 10}
     assert seen == {f"p{row}" for row in (0, 2, 5, 7, 10, 12, 15, 17, 20, 22)}
 
 
 def test_nothing_to_score_again() -> None:
-    assert probe_order(read_length, []) is None
+    assert probe(read_length, []) is None
+
+
+def test_labels_go_along_with_the_responses() -> None:
+    scored = [
+        Scored(Comparison("p", ("aaa", "b", "cc"), (0, 2), votes=(1, 0, 1)), (3.0, 1.0, 2.0)),
+        Scored(Comparison("q", ("d", "ee"), (), undecided="skipped"), (1.0, 2.0)),
+    ]
+    turned = score_turned(read_length, scored)
+    assert turned.given == scored
+    assert turned.reversed == [
+        Scored(Comparison("p", ("cc", "b", "aaa"), (0, 2)), (2.0, 1.0, 3.0)),
+        Scored(Comparison("q", ("ee", "d"), (), undecided="skipped"), (2.0, 1.0)),
+    ]
+    assert turned.rotated == [
+        Scored(Comparison("p", ("b", "cc", "aaa"), (1, 2)), (1.0, 2.0, 3.0)),
+        Scored(Comparison("q", ("ee", "d"), (), undecided="skipped"), (2.0, 1.0)),
+    ]
+
+
+def test_scores_that_do_not_go_with_their_responses_make_labels_and_their_opposite_seem_right() -> None:
+    pairs = [pick((1, 0), {0}, f"p{row}") for row in range(50)]
+    right, mixed = (
+        score_turned(score, pairs).reversed
+        for score in (
+            lambda _, responses: [float(response == "a") for response in responses],
+            lambda _, responses: [float(place % 2 == 0) for place in range(len(responses))],
+        )
+    )
+    accuracy = measure_accuracy(pairs)
+    assert accuracy is not None
+    assert accuracy["share"] == 1
+    for scored, share in ((right, 0.0), (mixed, 1.0)):
+        swapped = probe_swapped(scored)
+        assert swapped is not None
+        assert swapped["share"] == share
 
 
 # --- labels swapped ---

@@ -1,12 +1,13 @@
 """The report card: all its parts in one document, what it means in words, and how that looks on a terminal."""
 
 import json
+import math
 from typing import Any
 
 import pytest
 
 from prefline.data.comparison import Comparison
-from prefline.data.errors import DataError
+from prefline.data.errors import DataError, NotFiniteError
 from prefline.data.intervals import count_share
 from prefline.pipeline.terminal_card import describe_card
 from prefline.reward_model.card import write_card
@@ -45,17 +46,20 @@ def share(right: float, of: int, chance: float = 0.5) -> dict[str, Any]:
     return count_share(right, of, "right") | {"chance": chance, "effective": of}
 
 
+AHEAD = {"difference": 0.3, "low": 0.2, "high": 0.4, "of": 400}
+
+
 def shortcut(kind: str, *, agrees: float, wrong: dict[str, Any] | None, **known: Any) -> dict[str, Any]:
-    """Return how a model stands to a shortcut that is right half of the time, as chance is."""
+    """Return how a model stands to a shortcut that is right half of the time, and that it is not surely ahead of."""
     about = {"name": f"some {kind}", "kind": kind, "accuracy": share(200, 400), "explained": None}
-    ahead = {"difference": 0.3, "low": 0.2, "high": 0.4, "of": 400}
+    ahead = {"difference": 0.03, "low": -0.02, "high": 0.08, "of": 400}
     return about | {"agrees": share(400 * agrees, 400), "where_wrong": wrong, "ahead": ahead} | known
 
 
 def card(**parts: Any) -> dict[str, Any]:
     """Return the card of a good model without a fault, in pairs, but for these parts."""
     good = {
-        "data": {"feedback": None, "decided": 400, "prompts": 400},
+        "data": {"feedback": None, "decided": 400, "prompts": 400, "side": "held_out"},
         "accuracy": share(320, 400),
         "shortcuts": [],
         "slices": {},
@@ -118,6 +122,27 @@ def test_scores_that_make_no_probabilities_have_no_log_loss_and_no_confidence() 
     assert [line.split()[0] for line in describe_card(made)] == ["!", "!", "accuracy"]
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_no_numbers_are_refused(bad: float) -> None:
+    scored = [pair(number, 1.0, 0.0) for number in range(40)]
+    with pytest.raises(NotFiniteError, match=r"expected finite scores, found 1 of 80 that are not"):
+        write_card([*scored[1:], pair(0, bad, 0.0)])
+    with pytest.raises(NotFiniteError, match=r"found 1 of 82 that are not"):
+        write_card(scored, groups={"samples": [0.0, bad]})
+
+
+def test_labels_that_are_wrong_are_held_against_scores_asked_for_anew() -> None:
+    world = [pair(number, 1.0, 0.0) for number in range(400)]
+    made = write_card(world, score=lambda _prompts, responses: [float("a" in str(text)[-1]) for text in responses])
+    assert (made["probes"]["swapped"]["share"], made["probes"]["swapped"]["of"]) == (0.0, 200)
+    # Scores that come back in another order than they were asked for: both labels and their opposite seem right.
+    mixed = write_card(
+        world, score=lambda _prompts, responses: [float(place % 2 == 0) for place in range(len(responses))]
+    )
+    assert mixed["probes"]["swapped"]["share"] == 1.0
+    assert {"measurement-broken", "reads-position"} <= {one["finding"] for one in mixed["verdict"]}
+
+
 def test_gold_that_is_given_comes_before_ratings() -> None:
     scored = [pair(number, 1.0, number % 3, ratings=(2.0, 1.0)) for number in range(60)]
     made = write_card(scored, gold=("another scorer", [one.scores for one in scored]))
@@ -132,15 +157,15 @@ def test_what_nobody_decided_is_passed_over() -> None:
     ]
     made = write_card([*undecided, pair(1, 1.0, 0.0)])
     assert (made["data"]["decided"], made["data"]["passed_over"], made["accuracy"]["of"]) == (1, 2, 1)
-    with pytest.raises(DataError, match="expected held-out comparisons in which somebody chose, found 2"):
+    with pytest.raises(DataError, match="expected comparisons in which somebody chose, found 2"):
         write_card(undecided)
-    with pytest.raises(DataError, match="found none: hold out more"):
+    with pytest.raises(DataError, match="found none: ask about more"):
         write_card([])
 
 
 def test_a_good_model_is_trusted_and_nothing_is_said_against_it() -> None:
     (first,) = judge(card())
-    right = "right in 80.0 % (75.8 to 83.6 %, by chance 50.0 %) of 400 comparisons held out"
+    right = "right in 80.0 % (75.8 to 83.6 %, by chance 50.0 %) of 400 comparisons"
     text = f"It may be trusted to choose among responses like these: {right}."
     assert first == {"finding": "trust", "grade": "good", "text": text}
 
@@ -186,6 +211,7 @@ def test_how_right_it_is_decides_whether_it_has_learnt_anything(
     [
         (0.95, None, share(2, 100), "fault"),  # right in 2 of 100 where the shortcut is wrong
         (0.6, 0.9, share(50, 100), "fault"),  # no better than chance there, and explained by it
+        (0.6, 0.9, share(51, 100), "warning"),  # better than chance, as far as anybody can tell
         (0.95, 0.9, share(80, 100), None),  # it agrees, but is right where the shortcut is wrong
         (0.7, 0.5, share(30, 100), "warning"),  # surely below chance there
         (0.7, 0.5, share(45, 100), None),
@@ -204,11 +230,66 @@ def test_who_follows_a_shortcut_fails_where_it_fails(
     assert find(shortcuts=[followed]) == ({code: found} if found else {})
 
 
+@pytest.mark.parametrize(
+    ("agrees", "wrong", "found"),
+    [
+        (0.95, share(40, 100), "warning"),  # it follows, but what it is ahead by it must have learnt
+        (0.7, share(30, 100), "warning"),  # from 22 to 40 %: wrong there by far more often than chance
+        (0.7, share(450, 1000), None),  # surely below chance, as the best of models may be if labels are noisy
+    ],
+)
+def test_who_is_ahead_of_a_shortcut_is_not_accused_of_following_it(
+    agrees: float, wrong: dict[str, Any], found: str | None
+) -> None:
+    followed = shortcut("length", agrees=agrees, wrong=wrong, ahead=AHEAD)
+    assert find(shortcuts=[followed]) == ({"reads-length": found} if found else {})
+
+
+def test_who_gives_the_same_scores_in_any_order_does_not_read_the_place() -> None:
+    followed = shortcut("position", agrees=1.0, wrong=share(0, 200))
+    probes = card()["probes"] | {"order": {"worst": 1e-6, "changed": 0, "of": 200}}
+    assert find(shortcuts=[followed]) == {"reads-position": "fault"}
+    assert find(shortcuts=[followed], probes=probes) == {}
+
+
 def test_a_shortcut_that_is_followed_explains_why_labels_seem_swapped() -> None:
     followed = shortcut("length", agrees=1.0, wrong=share(0, 250))
     parts = {"accuracy": share(150, 400), "probes": card()["probes"] | {"swapped": share(250, 400)}}
     assert find(**parts) == {"labels-swapped": "fault"}
     assert find(**parts, shortcuts=[followed]) == {"reads-length": "fault"}
+
+
+def test_no_shortcut_explains_a_model_that_is_worse_than_it() -> None:
+    behind = {"difference": -0.1, "low": -0.15, "high": -0.05, "of": 400}
+    followed = shortcut("length", agrees=0.94, wrong=share(0, 250), ahead=behind)
+    parts = {"probes": card()["probes"] | {"swapped": share(250, 400)}, "shortcuts": [followed]}
+    assert find(**parts, accuracy=share(150, 400)) == {"labels-swapped": "fault"}
+    assert find(**parts)["reads-length"] == "fault"  # above chance there is nothing to explain
+
+
+def test_a_reader_of_length_is_at_chance_on_responses_of_like_length_and_not_below_it() -> None:
+    leaning = {"within": 0.9, "matched": share(50, 100)}
+    assert find(length=leaning) == {"reads-length": "warning"}
+    assert find(length=leaning | {"matched": share(5, 100)}) == {}
+
+
+@pytest.mark.parametrize("side", ["held_out", "train", "both"])
+@pytest.mark.parametrize("leak", [None, {"prompts": 0, "near": 0, "of": 400, "clean": None}])
+@pytest.mark.parametrize("right", [320, 222, 200, 20])
+def test_only_what_is_known_to_be_held_out_is_said_to_be(right: int, leak: dict[str, Any] | None, side: str) -> None:
+    data = {"feedback": None, "decided": 60, "prompts": 60, "side": side}
+    said = " ".join(
+        one["text"] for one in judge(card(data=data, leak=leak, accuracy=share(right, 400), train=share(400, 400)))
+    )
+    assert ("held out" in said) == (side == "held_out" and leak is not None)
+    assert "not seen" not in said
+
+
+def test_a_leak_of_what_was_asked_about_on_purpose_is_no_fault_of_a_split() -> None:
+    leak = {"prompts": 90, "near": 9, "of": 400, "clean": None}
+    said = [one["text"] for one in judge(card(data=card()["data"] | {"side": "train"}, leak=leak))[1:]]
+    assert said[0].startswith("Of 400 prompts it has learnt from 90 (22.5 %)")
+    assert not any("Split by prompt" in text for text in said)
 
 
 def test_nothing_speaks_for_a_model_with_a_fault() -> None:
@@ -241,7 +322,7 @@ def test_a_shortcut_that_is_as_good_is_named(kind: str) -> None:
         ({"ceiling": share(380, 400)}, {"below-ceiling": "note"}),
         ({"ceiling": share(280, 400)}, {"above-ceiling": "note"}),
         ({"ceiling": share(0, 0)}, {}),
-        ({"data": {"feedback": ["human", "mock"]}}, {"ceiling-unknown": "note"}),
+        ({"data": {"feedback": ["human", "mock"], "side": "held_out"}}, {"ceiling-unknown": "note"}),
         ({"negatives": [{"category": "cut", "auc": 0.5, "low": 0.4, "of": 90}]}, {"blind-category": "warning"}),
         ({"negatives": [{"category": "cut", "auc": 0.9, "low": 0.8, "of": 90}]}, {}),
         ({"negatives": [{"category": "cut", "auc": 0.5, "low": 0.1, "of": 9}]}, {}),
@@ -268,7 +349,12 @@ def test_confidence_is_judged_by_what_the_right_temperature_would_gain(
     temperature: float, gain: float, found: dict[str, str]
 ) -> None:
     loss = {"loss": 0.6, "chance": 0.69, "floor": 0.0, "of": 400}
-    calibration = {"temperature": temperature, "loss_at_temperature": 0.6 - gain, "ece": 0.05}
+    calibration = {
+        "temperature": temperature,
+        "factor": 1 / temperature,
+        "loss_at_temperature": 0.6 - gain,
+        "ece": 0.05,
+    }
     assert find(log_loss=loss, calibration=calibration) == found
     assert find(log_loss=loss, calibration={"temperature": None, "loss_at_temperature": None}) == {}
 
@@ -281,9 +367,19 @@ def test_disagreement_is_worth_heeding_where_it_tells_wrong_choices() -> None:
     assert "a small margin, which costs no ensemble, tells as much (AUC 0.750)" in said
 
 
-@pytest.mark.parametrize(("low", "found"), [(0.2, {}), (-0.1, {"no-gain": "warning"}), (None, {})])
-def test_a_choice_that_gains_nothing_is_a_warning(low: float | None, found: dict[str, str]) -> None:
-    best = {"n": 4, "gold": 0.3, "low": low, "high": 0.7, "most": 1.0}
+@pytest.mark.parametrize(
+    ("low", "high", "found"),
+    [
+        (0.2, 0.7, {}),
+        (-0.1, 0.7, {"no-gain": "warning"}),
+        (-1.01, -0.98, {"loses-by-gold": "fault"}),
+        (None, None, {}),
+    ],
+)
+def test_a_choice_that_gains_nothing_is_a_warning_and_one_that_loses_a_fault(
+    low: float | None, high: float | None, found: dict[str, str]
+) -> None:
+    best = {"n": 4, "gold": 0.3, "low": low, "high": high, "most": 1.0}
     assert find(best_of_n={"by": "ratings", "curve": [best]}) == found
 
 
@@ -291,12 +387,12 @@ def test_a_terminal_shows_the_verdict_and_the_figures_that_matter() -> None:
     scored = [pair(number, 1.0, 0.0 if number % 4 else 2.0) for number in range(400)]
     right = "75.0 % (70.5 to 79.0 %, by chance 50.0 %)"
     assert list(describe_card(write_card(scored))) == [
-        f"+ It may be trusted to choose among responses like these: right in {right} of 400 comparisons held out.",
+        f"+ It may be trusted to choose among responses like these: right in {right} of 400 comparisons.",
         f"accuracy    {right}, of 400 comparisons on 400 prompts",
         # Three in four lose ln(1 + 1/e) = 0.313, and one in four 1 more.
         "log loss    0.563, by chance 0.693, at best 0",
         # It is sure of each choice by 1 / (1 + 1/e) = 0.731, and right in 0.75 = 1 / (1 + 1/3): 1 / ln 3 = 0.91.
-        "calibration confidence is off by 1.9 %; scores divided by 0.91 would fit",
+        "calibration confidence is off by 1.9 %; scores times 1.10 would fit",
     ]
 
 

@@ -1,6 +1,8 @@
 """The stage `report-card`, and the card that `train-reward` writes of what it has trained."""
 
+import dataclasses
 import json
+import math
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
@@ -9,25 +11,26 @@ from typing import Any, NamedTuple
 
 import pytest
 from reward_stage import QUICK, compare, ingest, prove_here, train, write
+from safetensors.torch import load_file, save_file
 from tiny_scorers import build_scorer, save_language_model
 
-from prefline.data.errors import ConfigError, DataError
+from prefline.data.comparison import Comparison
+from prefline.data.errors import ConfigError, DataError, NotFiniteError
 from prefline.pipeline import Artifact, Runtime, SourceFolder, Store, make, reporting_card
 from prefline.pipeline.cli_catalogue import build_command
 from prefline.pipeline.drawing import short
 from prefline.pipeline.ensemble import ENSEMBLE
 from prefline.pipeline.interruption import Interruption
 from prefline.pipeline.jobs import Job
+from prefline.pipeline.learnt import find_learnt, list_learning
 from prefline.pipeline.provided import read_source
 from prefline.pipeline.report_card import REPORT_CARD
 from prefline.reward_model.model import RewardModel
 from prefline.reward_model.scored import Scored
 
 LONG = [{"prompt": f"{word} b " * 50, "responses": ["a a", "b"], "best": 0} for word in "cd"]
-UNKNOWN = (
-    "report-card: what the scorer has learnt from is not known, so nobody looks whether it has seen these prompts "
-    "before: say it with --learnt-from"
-)
+NOBODY_LOOKS = "so nobody looks whether it has seen these prompts before: say it with --learnt-from"
+UNKNOWN = f"report-card: what the scorer has learnt from is not known, {NOBODY_LOOKS}"
 
 
 class World(NamedTuple):
@@ -75,6 +78,11 @@ def report(world: World, scorer: Artifact | Path, **given: Any) -> Artifact:
     }
     params = {name: value for name, value in given.items() if name not in inputs}
     return make(store, REPORT_CARD, params=params, inputs=inputs, runtime=runtime).artifact
+
+
+def assemble(world: World, *members: Artifact, **params: Any) -> Artifact:
+    inputs = {f"model_{number}": member for number, member in enumerate(members, 1)}
+    return make(world.store, ENSEMBLE, params=params, inputs=inputs, runtime=Runtime(device="cpu")).artifact
 
 
 def listen(told: list[str]) -> Runtime:
@@ -186,6 +194,16 @@ def test_scores_that_make_no_probabilities_have_no_log_loss(world: World) -> Non
     assert (again["log_loss"], again["accuracy"]) == (None, card["accuracy"])
 
 
+def test_heads_are_members_that_cost_nothing(world: World) -> None:
+    artifact = train(world.store, world.comparisons, world.model, heads=3, rule="minimum")
+    card, again = card_of(artifact), card_of(report(world, artifact))
+    about = {"parameters": artifact.manifest.data["parameters"], "members": 3, "rule": "minimum", "cost": 1}
+    assert card["model"] == again["model"] == about
+    assert card["disagreement"]["of"] == card["accuracy"]["of"]
+    assert again["disagreement"] == close(card["disagreement"])
+    assert (artifact.manifest.data["sharpness"], card["log_loss"]) == (None, None)  # no head has learnt their minimum
+
+
 def test_where_nothing_is_held_out_there_is_no_card_and_people_are_told(world: World, told: list[str]) -> None:
     whole = ingest(world.store, write(world.root / "whole.jsonl", compare(12, seed=6)), held_out=0)
     artifact = train(world.store, whole, world.model, steps=1)
@@ -243,9 +261,8 @@ def test_a_model_has_learnt_from_what_it_has_drawn_alone(world: World) -> None:
 
 
 def test_an_ensemble_is_told_by_its_disagreement(world: World) -> None:
-    members = {"model_1": world.trained, "model_2": world.other}
     params = {"rule": "cautious", "caution": 0.5}
-    ensemble = make(world.store, ENSEMBLE, params=params, inputs=members, runtime=Runtime(device="cpu")).artifact
+    ensemble = assemble(world, world.trained, world.other, **params)
     told: list[str] = []
     card = card_of(report(world, ensemble, runtime=listen(told)))
     parameters = 2 * world.trained.manifest.data["parameters"]
@@ -253,8 +270,76 @@ def test_an_ensemble_is_told_by_its_disagreement(world: World) -> None:
     assert card["disagreement"]["of"] == card["accuracy"]["of"]
     assert (told, card["leak"]["prompts"]) == ([], 0)
     assert card["train"]["of"] == count_lines(world.comparisons, "train")
-    assert card["log_loss"]["loss"] < card["log_loss"]["chance"]
+    assert card["log_loss"] is None
     assert card_of(report(world, world.trained))["disagreement"] is None
+    usual = card_of(report(world, assemble(world, world.trained, world.other)))
+    assert usual["log_loss"]["loss"] < usual["log_loss"]["chance"]
+
+
+def test_an_ensemble_has_learnt_what_its_members_have_drawn(world: World) -> None:
+    few = {"most": 6, "shuffle_labels": True, "steps": 1}
+    drawn = [train(world.store, world.comparisons, world.model, seed=seed, **few) for seed in (1, 2)]
+    both = [learnt_by(world, member) for member in drawn]
+    assert [len({*own}) for own in both] == [6, 6]
+    card = card_of(report(world, assemble(world, *drawn)))
+    assert card["train"]["of"] <= len({*both[0], *both[1]}) <= 12 < count_lines(world.comparisons, "train")
+
+
+def learnt_by(world: World, artifact: Artifact) -> list[Comparison]:
+    return find_learnt(list_learning(artifact), world.comparisons) or []
+
+
+def test_where_others_were_learnt_from_they_are_named(world: World) -> None:
+    rows = write(world.root / "others.jsonl", compare(40, seed=7))
+    others = ingest(world.store, rows)
+    ensemble = assemble(world, world.trained, train(world.store, others, world.model, steps=1))
+    told: list[str] = []
+    card = card_of(report(world, ensemble, runtime=listen(told)))
+    named = f"{short(world.comparisons.id)}, {short(others.id)}"
+    assert told == [f"report-card: the scorer has learnt from {named}, of which not all are at hand, {NOBODY_LOOKS}"]
+    assert (card["leak"], card["train"]) == (None, None)
+    assert card_of(report(world, ensemble, learnt_from=others))["train"]["of"] == count_lines(others, "train")
+
+
+def test_what_was_learnt_before_a_training_went_on_is_not_known(world: World, told: list[str]) -> None:
+    further = train(world.store, world.comparisons, world.trained.path, normalize="responses", steps=1)
+    assert further.manifest.data["learnt_from"]["further"] is True
+    known = f"the scorer has learnt from {short(world.comparisons.id)}, and before that from what is not known"
+    assert any(line.startswith(f"train-reward: {known}, so nobody looks") for line in told)
+    card = card_of(further)
+    assert (card["leak"], card["train"]["of"]) == (None, count_lines(world.comparisons, "train"))
+    warned: list[str] = []
+    assert card_of(report(world, further, runtime=listen(warned)))["leak"] is None
+    assert warned == [f"report-card: {known}, {NOBODY_LOOKS}"]
+    said = card_of(report(world, further, learnt_from=world.comparisons))
+    assert said["leak"]["prompts"] == 0
+
+
+def test_what_was_learnt_from_follows_from_the_id_and_not_from_the_recipe(world: World) -> None:
+    data = world.trained.manifest.data
+    unknown = world.trained.manifest.model_copy(update={"data": {**data, "learnt_from": None}})
+    assert list_learning(dataclasses.replace(world.trained, manifest=unknown)) == []
+
+
+def test_people_are_told_that_measuring_takes_a_while(world: World, told: list[str]) -> None:
+    card = card_of(report(world, world.trained, side="both"))
+    place = told.index("report-card: measuring what it has learnt")
+    assert place < told.index(f"report-card: x {card['verdict'][0]['text']}")
+    train(world.store, world.comparisons, world.model, steps=1)
+    assert "train-reward: measuring what it has learnt" in told
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_scores_that_are_not_finite_are_refused_and_not_reported(broken: float, world: World, tmp_path: Path) -> None:
+    folder = copy_scorer(world.trained, tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    weights["score.weight"][0, 0] = broken
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for given in ({}, {"gold": world.trained}):
+        with pytest.raises(NotFiniteError, match=r"expected finite scores, found \d+ of \d+ that are not"):
+            report(world, folder, **given)
+    with pytest.raises(NotFiniteError, match="expected finite scores"):
+        report(world, world.trained, gold=folder)
 
 
 @pytest.mark.parametrize("side", ["train", "both"])
@@ -355,15 +440,19 @@ def long(world: World) -> Artifact:
     return ingest(world.store, write(world.root / "long.jsonl", [*compare(30, seed=5), *LONG]), held_out=0)
 
 
-def test_what_is_too_long_for_a_scorer_is_left_out_and_counted(world: World, long: Artifact) -> None:
+def test_what_is_too_long_for_a_scorer_is_left_out_and_counted(
+    world: World, long: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
     card = card_of(report(world, world.outside, comparisons=long, side="train", runtime=listen(told)))
     assert (card["data"]["comparisons"], card["data"]["too_long"]) == (30, 2)
     assert told == [UNKNOWN, "report-card: too long for the scorer, and left out: 2 comparisons"]
     # A model of ours was told how much of a text to keep.
     assert card_of(report(world, world.trained, comparisons=long, side="train"))["data"]["too_long"] == 0
+    counts = count_scored(monkeypatch)
     with pytest.raises(DataError, match="gold: expected a scorer with room for texts"):
         report(world, world.trained, comparisons=long, side="train", gold=world.outside)
+    assert counts == []
     only = ingest(world.store, write(world.root / "only.jsonl", LONG), held_out=0)
     with pytest.raises(DataError, match="found only such as are too long for it"):
         report(world, world.outside, comparisons=only, side="train", model=world.model)
@@ -405,11 +494,11 @@ def test_two_runs_make_the_same_card_and_an_interrupted_one_goes_on_to_it(
     interruption.requested = signal.SIGINT
     with pytest.raises(SystemExit):
         report(world, scorer, runtime=Runtime(device="cpu", interruption=interruption), **given)
-    assert counts == [64]
+    assert counts == [64, 64]
     told: list[str] = []
     found = report(world, scorer, runtime=listen(told), **given)
     assert "report-card: goes on after step 1" in told
-    assert counts == [64, 36, 100]  # the last by the gold
+    assert counts == [64, 64, 36, 36]  # each step by the gold too, so that a stop loses nothing
     assert found.path != expected.path
     assert found.id == expected.id
     for name in ("card.json", "card.html"):

@@ -125,7 +125,7 @@ def test_an_evaluation_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     # Right, wrong, and half right by a tie: 1.5 of 3. Losses ln 4/3, ln 4, ln 2, the first three times.
     assert (found.comparisons, found.decided, found.accuracy) == (3, 3, 0.5)
     assert found.loss == pytest.approx((3 * math.log(4 / 3) + math.log(4) + math.log(2)) / 5)
-    assert (found.low, found.high) == wilson(1.5, 3)
+    assert (found.low, found.high) == wilson(0.5, 1)  # of one prompt, they say no more than one comparison does
 
 
 def test_where_nobody_chose_there_is_a_loss_and_no_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from prefline.data.comparison import Comparison
 from prefline.reward_model.scored import Scored
-from prefline.reward_model.separation import describe_negatives, describe_scores, find_ranks
+from prefline.reward_model.separation import describe_negatives, describe_scores
 
 SCORES = st.lists(st.floats(-10, 10), min_size=1, max_size=30)
 FEW = st.lists(st.integers(0, 4).map(float), min_size=1, max_size=12)  # which tie
@@ -79,16 +78,6 @@ def test_without_any_score_nothing_is_described() -> None:
     assert describe_scores({}) == {}
 
 
-def test_ranks_by_hand() -> None:
-    assert find_ranks([0, 1, 2, 5], [2, 1, 1, 4]).tolist() == [0, 0.25, 0.625, 1]  # of 4: 0; 2 tie; 2 and 1 ties; all
-
-
-@given(FEW, FEW)
-def test_ranks_are_the_area_of_scikit_learn(good: list[float], bad: list[float]) -> None:
-    expected = roc_auc_score([1] * len(good) + [0] * len(bad), good + bad)
-    assert find_ranks(good, bad).mean() == pytest.approx(expected)
-
-
 def test_negatives_by_hand() -> None:
     kinds = ("good", "cut", "copied", None)
     scored = [
@@ -130,9 +119,12 @@ def test_without_categories_there_are_no_negatives() -> None:
     assert describe_negatives([score(1, 0, categories=("good", None))]) is None
 
 
-def test_of_many_categories_the_most_frequent_are_looked_at() -> None:
-    names = [f"kind {place}" for place in range(50)]
-    scored = [score(1, 0, 0, categories=(None, name, "frequent")) for name in names]
+def test_of_many_categories_the_less_frequent_are_taken_together() -> None:
+    # The last 11 come once, with 1 above the best in one of them; those before come twice.
+    names = [f"kind {place:02}" for place in range(50) for _ in range(1 + (place < 39))]
+    scored = [score(1, 2 * (name == "kind 49"), 0, categories=(None, name, "frequent")) for name in names]
     found = describe_negatives(scored) or []
-    assert len(found) == 40
-    assert {"category": "frequent", "of": 50}.items() <= next(one for one in found if one["of"] > 1).items()
+    assert [one["category"] for one in found] == ["11 others", "frequent", *(f"kind {place:02}" for place in range(39))]
+    assert (found[0]["of"], found[0]["auc"]) == (11, 10 / 11)
+    assert found[0]["auc_all"] == pytest.approx(10 / 11)  # all bests are 1
+    assert found[1]["of"] == len(names)

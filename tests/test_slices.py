@@ -99,10 +99,18 @@ def test_lengths_of_token_ids_are_in_tokens() -> None:
     assert [row["value"] for row in describe_slices(scored)["length"]] == ["2 tokens", "9 tokens"]
 
 
-def test_of_many_values_the_most_frequent_are_shown() -> None:
+def test_of_many_values_the_less_frequent_are_taken_together() -> None:
     scored = [score(0, annotator=f"{name:02}") for name in range(60) for _ in range(1 + (name >= 30))]
-    shown = [row["value"] for row in describe_slices(scored)["annotator"]]
-    assert shown == [f"{name:02}" for name in (*range(30, 60), *range(10))]
+    found = describe_slices(scored)["annotator"]
+    assert [row["value"] for row in found] == [*(f"{name:02}" for name in (*range(30, 60), *range(10))), "20 others"]
+    assert sum(row["of"] for row in found) == len(scored)
+    # Two of the rest are best in one comparison, which is one case of the rest all the same.
+    names = [(f"{name:02}", f"{name + 1:02}") for name in range(0, 84, 2)]
+    both = [
+        Scored(Comparison(name, ("a", "b", "c"), (0, 1), systems=(name, other, "z")), (1, 1, 0))
+        for name, other in names
+    ]
+    assert {"value": "44 others", "of": 22}.items() <= describe_slices(both)["system"][-1].items()
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=60))

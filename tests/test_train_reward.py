@@ -168,6 +168,14 @@ def test_before_training_the_scale_is_that_of_the_fresh_head(world: World) -> No
 def test_the_manifest_says_what_the_model_is_and_what_it_learnt_from(world: World) -> None:
     artifact = world.train(epochs=2, seed=11)
     data, manifest = artifact.manifest.data, artifact.manifest
+    assert data["learnt_from"] == {
+        "comparisons": world.comparisons.id,
+        "loss": "choice",
+        "most": None,
+        "shuffle_labels": False,
+        "seed": None,
+        "further": False,
+    }
     assert (manifest.kind, manifest.feedback) == (REWARD_MODEL, ("human",))
     sizes = {"model_type": "gpt2", "layers": 2, "width": 32, "heads": 2, "vocabulary": 12, "positions": 64}
     assert data["architecture"] == sizes
@@ -700,6 +708,26 @@ def test_inputs_are_wanted_where_they_are_used_and_nowhere_else(world: World, tm
         world.train(texts=texts)
     with pytest.raises(ConfigError, match=r"expected a model to begin with \(--model\), found none"):
         make(world.store, TRAIN_REWARD, params={}, inputs={"comparisons": world.comparisons}, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"heads": 1, "rule": "minimum"}, "rule: 'minimum' is for the scores of several heads, found one"),
+        ({"heads": 2, "normalize": "none"}, r"normalize: expected a scale .* 2 heads have in common, found 'none'"),
+        ({"heads": 2, "normalize": "none", "loss": "difference"}, "only by the loss 'rating'"),
+    ],
+    ids=["idle rule", "no scale", "no height"],
+)
+def test_heads_that_cannot_be_are_refused_before_a_model_is_looked_at(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TRAIN_REWARD.check(TrainRewardParams.parse(settings), ["comparisons", "model"])
+
+
+def test_heads_that_learn_ratings_have_their_scale() -> None:
+    params = TrainRewardParams.parse({"heads": 2, "normalize": "none", "loss": "rating"})
+    TRAIN_REWARD.check(params, ["comparisons", "model"])
+    TRAIN_REWARD.check(TrainRewardParams.parse({"heads": 1, "rule": "mean"}), ["comparisons", "model"])
 
 
 def test_an_artifact_of_another_kind_is_refused(world: World, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from prefline.data.comparison import Comparison
 from prefline.data.ingestion import ingest
 from prefline.data.splitting import split
+from prefline.reward_model import word_baseline as module
 from prefline.reward_model.scored import Scored, measure_accuracy
-from prefline.reward_model.word_baseline import fit_words
+from prefline.reward_model.shortcuts import describe_shortcuts
+from prefline.reward_model.word_baseline import Score, fit_words
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = ["the", "one", "dog", "cat", "house", "ran", "sat", "blue", "green", "old"]
@@ -33,10 +35,16 @@ def draw_comparisons(count: int, seed: int = 0, size: int = 3) -> list[Compariso
     return drawn
 
 
+def score_all(score: Score, asked: list[Comparison]) -> list[tuple[float, ...]]:
+    scores = [row for row in score(asked) if row is not None]
+    assert len(scores) == len(asked)
+    return scores
+
+
 def find_accuracy(train: list[Comparison], test: list[Comparison]) -> float:
     score = fit_words(train)
     assert score is not None
-    share = measure_accuracy(map(Scored, test, score(test)))
+    share = measure_accuracy(map(Scored, test, score_all(score, test)))
     assert share is not None
     return share["share"]
 
@@ -79,7 +87,7 @@ def test_scores_minimise_the_loss_over_pairs() -> None:
         return float(weights @ np.logaddexp(0, -margins) + effect @ effect / 2), slope
 
     effect = minimize(lose, np.zeros(best.shape[1]), jac=True, tol=1e-9).x
-    for one, found in zip(train, score(train), strict=True):
+    for one, found in zip(train, score_all(score, train), strict=True):
         expected = vectorizer.transform(one.responses).toarray() @ effect
         assert found == pytest.approx(expected.tolist(), abs=1e-4)
 
@@ -92,7 +100,7 @@ def test_a_comparison_counts_once_however_many_pairs_it_has() -> None:
     for train in (dogs + cats, dogs + wide):
         score = fit_words(train)
         assert score is not None
-        dog, cat = score(dogs[:1])[0]
+        ((dog, cat),) = score_all(score, dogs[:1])
         assert dog == pytest.approx(cat, abs=1e-6)
 
 
@@ -113,7 +121,7 @@ def test_what_must_not_matter_does_not() -> None:
     assert twice_as_heavy is not None
     assert turned(test) == score(test)
     assert twice_as_heavy(test) == score(test)
-    assert np.concatenate(elsewhere(test)).tolist() == pytest.approx(np.concatenate(score(test)).tolist(), abs=1e-6)
+    assert np.array(elsewhere(test)) == pytest.approx(np.array(score(test)), abs=1e-6)
     assert score(test[:3]) == score(test)[:3]
     assert score([]) == []
 
@@ -127,13 +135,42 @@ def test_there_must_be_something_to_learn_from() -> None:
     assert fit_words([Comparison(f"p{row}", ("!", "?"), (0,)) for row in range(40)]) is None  # not a word in them
 
 
-def test_at_most_so_many_pairs_are_learnt_from() -> None:
+def test_at_most_so_many_responses_are_learnt_from() -> None:
     # The last words are alone in their comparisons: a score of 0 says that nothing was learnt of them.
     train = [Comparison(f"p{row}", (f"one{row}", f"two{row}"), (0,)) for row in range(60)]
-    score = fit_words(train, most=25)
+    score = fit_words(train, most=50)
     assert score is not None
-    known = sum(best > 0 > other for best, other in score(train))
+    known = sum(best > 0 > other for best, other in score_all(score, train))
     assert known == 25
+
+
+def test_at_most_so_many_responses_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = draw_comparisons(60), draw_comparisons(50, seed=1)
+    score = fit_words(train)
+    assert score is not None
+    whole = score_all(score, test)
+    monkeypatch.setattr(module, "_MOST_ASKED", 29)
+    some = score(test)
+    assert sum(row is not None for row in some) == 10  # of three responses each, the last a little too many
+    assert all(row in (None, expected) for row, expected in zip(some, whole, strict=True))
+    assert score(test[::-1]) == some[::-1]  # whatever their order
+    # What is left out counts nowhere, neither for the shortcut nor for the model that is held against it.
+    scored = [Scored(one, tuple(map(float, range(3)))) for one in test]
+    (words,) = (one for one in describe_shortcuts(scored, train) if one["kind"] == "words")
+    assert words["accuracy"]["of"] == words["ahead"]["of"] == 10
+
+
+@pytest.mark.parametrize("kind", ["words", "tokens"])
+def test_the_first_words_of_a_response_are_read(kind: str) -> None:
+    def write(last: str, before: int) -> str | tuple[int, ...]:
+        return f"{'a ' * before}{last}" if kind == "words" else (*[7] * before, len(last))
+
+    prompt = "p" if kind == "words" else (1,)
+    for before, told in ((199, True), (200, False)):
+        train = [Comparison(prompt, (write("good", before), write("not", before)), (0,))] * 30
+        score = fit_words(train)
+        assert score is not None
+        assert all((best > other) is told for best, other in score_all(score, train))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -142,7 +179,7 @@ def test_weights_of_any_size_are_taken_in(seed: int) -> None:
     train = [replace(one, weight=10 ** generator.uniform(-6, 6)) for one in draw_comparisons(300, seed)]
     score = fit_words(train)
     assert score is not None
-    assert np.isfinite(np.concatenate(score(train))).all()
+    assert np.isfinite(np.array(score(train))).all()
 
 
 def test_words_tell_something_of_real_preferences() -> None:
