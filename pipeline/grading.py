@@ -16,6 +16,7 @@ from prefline.pipeline.ingest import REPORT
 from prefline.pipeline.jobs import Job
 from prefline.pipeline.learnt import describe_learning, explain_unknown
 from prefline.pipeline.report_card import CARD, PAGE
+from prefline.pipeline.stages import identify
 from prefline.pipeline.store import Artifact
 from prefline.pipeline.terminal_card import describe_card
 from prefline.pipeline.weights import describe_model
@@ -89,7 +90,7 @@ def grade(
 
     `train` is what baselines are fitted on; `learnt` what the model has learnt from, None where nobody knows.
     """
-    comparisons = job.artifact("comparisons")
+    comparisons, about = job.artifact("comparisons"), _describe(model)
     card = write_card(
         scored,
         score=functools.partial(model.score, tokens_at_once=job.params.tokens_at_once),
@@ -100,8 +101,9 @@ def grade(
         ceiling=read_ceiling(comparisons),
         groups=groups or {},
         gold=gold,
-        data={"feedback": [*comparisons.manifest.feedback], **(data or {})},
-        model=_describe(model),
+        data={"id": comparisons.id, "feedback": [*comparisons.manifest.feedback], **(data or {})},
+        # Of a model that is being trained nobody knows the id: the card is part of what it is the digest of.
+        model={"id": identify(scorer), **about} if (scorer := job.inputs.get("scorer")) else about,
     )
     _write(job.folder, card)
     for line in describe_card(card):

@@ -40,7 +40,7 @@ def _find_facts(card: Card) -> Iterator[tuple[str, str]]:
         yield "log loss", f"{format_number(loss['loss'])}, by chance {chance}, at best {floor}"
     if calibration := card["calibration"]:
         factor = calibration["factor"]
-        fits = f"; scores times {factor:.2f} would fit" if factor else ""
+        fits = f"; saved scores times {factor:.2f} would fit" if factor else ""
         yield "calibration", f"confidence is off by {format_share(calibration['ece'])}{fits}"
     yield from _find_length_and_gain(card)
 

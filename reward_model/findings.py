@@ -152,7 +152,11 @@ def _find_disagreement(card: Card) -> Iterator[Finding]:
         text = f"Where its members disagree it is not surely wrong more often {tells}."
         yield Finding("disagreement-says-nothing", "note", text)
     else:
-        but = f"; a small margin, which costs no ensemble, tells as much (AUC {margin:.3f})" if margin >= auc else ""
+        but = (
+            f"; a small margin, which costs no ensemble, tells at least as much (AUC {margin:.3f})"
+            if margin >= auc
+            else ""
+        )
         text = f"Where its members disagree it is wrong more often {tells}{but}."
         yield Finding("disagreement-helps", "good", text)
 
@@ -162,11 +166,15 @@ def _find_confidence(card: Card) -> Iterator[Finding]:
     temperature = calibration and calibration["temperature"]
     if not temperature or loss["loss"] - calibration["loss_at_temperature"] < _GAIN:
         return
-    better = f"the softmax of its scores times {calibration['factor']:.2f} would give probabilities that fit"
+    better = f"the softmax of its saved scores times {calibration['factor']:.2f} would fit"
     if temperature > _SHARP:
-        yield Finding("overconfident", "note", f"It is surer of its choices than it is right: {better}.")
+        yield Finding(
+            "overconfident", "note", f"By the softmax that it has learnt it is surer than it is right; {better}."
+        )
     elif temperature < _FLAT:
-        yield Finding("underconfident", "note", f"It is less sure of its choices than it may be: {better}.")
+        yield Finding(
+            "underconfident", "note", f"By the softmax that it has learnt it is less sure than it may be; {better}."
+        )
 
 
 def _find_weak_slices(card: Card) -> Iterator[Finding]:

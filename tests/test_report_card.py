@@ -364,7 +364,7 @@ def test_disagreement_is_worth_heeding_where_it_tells_wrong_choices() -> None:
     assert find(disagreement=helps) == {"disagreement-helps": "good"}
     assert find(disagreement=helps | {"low": 0.45}) == {"disagreement-says-nothing": "note"}
     said = judge(card(disagreement=helps | {"margin": {"auc": 0.75}}))[1]["text"]
-    assert "a small margin, which costs no ensemble, tells as much (AUC 0.750)" in said
+    assert "a small margin, which costs no ensemble, tells at least as much (AUC 0.750)" in said
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_a_terminal_shows_the_verdict_and_the_figures_that_matter() -> None:
         # Three in four lose ln(1 + 1/e) = 0.313, and one in four 1 more.
         "log loss    0.563, by chance 0.693, at best 0",
         # It is sure of each choice by 1 / (1 + 1/e) = 0.731, and right in 0.75 = 1 / (1 + 1/3): 1 / ln 3 = 0.91.
-        "calibration confidence is off by 1.9 %; scores times 1.10 would fit",
+        "calibration confidence is off by 1.9 %; saved scores times 1.10 would fit",
     ]
 
 

@@ -139,6 +139,7 @@ def test_a_training_writes_the_card_of_what_is_held_out(world: World) -> None:
         "decided": held_out,
         "prompts": prompts,
         "passed_over": 0,
+        "id": world.comparisons.id,
         "feedback": ["human"],
         "side": "held_out",
     }
@@ -198,7 +199,7 @@ def test_heads_are_members_that_cost_nothing(world: World) -> None:
     artifact = train(world.store, world.comparisons, world.model, heads=3, rule="minimum")
     card, again = card_of(artifact), card_of(report(world, artifact))
     about = {"parameters": artifact.manifest.data["parameters"], "members": 3, "rule": "minimum", "cost": 1}
-    assert card["model"] == again["model"] == about
+    assert (card["model"], again["model"]) == (about, about | {"id": artifact.id})
     assert card["disagreement"]["of"] == card["accuracy"]["of"]
     assert again["disagreement"] == close(card["disagreement"])
     assert (artifact.manifest.data["sharpness"], card["log_loss"]) == (None, None)  # no head has learnt their minimum
@@ -224,9 +225,10 @@ def test_the_card_of_an_artifact_is_that_of_its_training(world: World, told: lis
     assert {file.path for file in artifact.manifest.files} == {"card.json", "card.html"}
     card, before = card_of(artifact), card_of(world.trained)
     assert artifact.manifest.data == {"accuracy": card["accuracy"], "findings": findings(card)}
+    assert card["model"] == {"id": world.trained.id, **before["model"]}
     assert card["data"] == {**before["data"], "too_long": 0}
     assert {**before["scores"], "samples": None}.keys() == {*card["scores"], "samples"}
-    same = card.keys() - {"data", "scores"}
+    same = card.keys() - {"data", "model", "scores"}
     assert {part: card[part] for part in same} == close({part: before[part] for part in same})
     assert f"report-card: + {card['verdict'][0]['text']}" in told
 
@@ -266,7 +268,8 @@ def test_an_ensemble_is_told_by_its_disagreement(world: World) -> None:
     told: list[str] = []
     card = card_of(report(world, ensemble, runtime=listen(told)))
     parameters = 2 * world.trained.manifest.data["parameters"]
-    assert card["model"] == {"parameters": parameters, "members": 2, "rule": "cautious", "cost": 2}
+    about = {"id": ensemble.id, "parameters": parameters, "members": 2, "rule": "cautious", "cost": 2}
+    assert card["model"] == about
     assert card["disagreement"]["of"] == card["accuracy"]["of"]
     assert (told, card["leak"]["prompts"]) == ([], 0)
     assert card["train"]["of"] == count_lines(world.comparisons, "train")
