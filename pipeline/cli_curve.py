@@ -86,7 +86,15 @@ def curve(
     settings = _read_settings(set_ or ())
     runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
 
-    from prefline.pipeline.curve import PAGE, Design, check_folder, describe_curve, list_trainings, write_curve
+    from prefline.pipeline.curve import (
+        PAGE,
+        Design,
+        check_folder,
+        count_seen,
+        describe_curve,
+        list_trainings,
+        write_curve,
+    )
     from prefline.pipeline.labels import read_labels
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import say
@@ -98,7 +106,10 @@ def curve(
     begun, beside = _find(opened, model, "model"), None if texts is None else _find(opened, texts, "texts")
     design = Design(artifact, begun, wanted, chosen, settings, beside, shuffled)
     labels = read_labels(artifact)
-    made = _train(opened, list_trainings(design, labels), labels, runtime)
+    trainings = list_trainings(design, labels)
+    if (seen := count_seen(trainings)) is not None:
+        say(f"steps and batch let a training see {seen:,} comparisons at most, so larger sizes teach no more than that")
+    made = _train(opened, trainings, labels, runtime)
     found = describe_curve(design, labels, made)
     write_curve(folder, found)
     say(format_curve(found))

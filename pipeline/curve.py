@@ -96,6 +96,13 @@ def _plan(design: Design, size: int, seed: int, there: int, *, shuffled: bool = 
     return Training(size, seed, shuffled, Part(name, TRAIN_REWARD, settings, sources, seed, None))
 
 
+def count_seen(trainings: Sequence[Training]) -> int | None:
+    """Return how many comparisons a training sees at most, where that is less than the largest size asks for."""
+    params: Any = trainings[-1].part.settings
+    seen = params.steps * params.batch if params.steps else None
+    return seen if seen is not None and seen < max(one.size for one in trainings) else None
+
+
 def read_trained(training: Training, artifact: Artifact, held_out: Sequence[Comparison]) -> Trained:
     """Read what a model that was made says of what is held out."""
     return Trained(training, artifact, read_scores(artifact.path, held_out))

@@ -22,7 +22,8 @@ from prefline.pipeline.normalizing import draw_samples, find_around
 from prefline.pipeline.provided import TOKENIZER_FILE
 from prefline.pipeline.report_card import ReportCardParams
 from prefline.pipeline.scoring import load_scorer
-from prefline.pipeline.stages import Outcome, identify
+from prefline.pipeline.sources import SourceFolder
+from prefline.pipeline.stages import Input, Outcome, identify
 from prefline.pipeline.store import Artifact
 from prefline.reward_model.encoding import encode_comparisons
 from prefline.reward_model.ensembles import Scorer, score_comparisons
@@ -30,6 +31,7 @@ from prefline.reward_model.evaluation import check_finite
 from prefline.reward_model.pretrained import load_tokenizer
 from prefline.reward_model.scored import Scored
 
+_WEIGHTS = ".safetensors"
 _AT_ONCE = 64  # comparisons of a step
 
 
@@ -84,13 +86,21 @@ def _check_readable(model: Scorer, comparisons: Artifact) -> None:
 
 def _check_others(job: Job, model: Scorer) -> None:
     """Refuse a gold and a language model that do not go with the scorer, before anything is scored."""
-    if "gold" in job.inputs and identify(job.inputs["gold"]) == identify(job.inputs["scorer"]):
+    if "gold" in job.inputs and _list_weights(job.inputs["gold"]) == _list_weights(job.inputs["scorer"]):
         raise ConfigError("gold: expected another scorer than the one that is asked about, found the same")
     if "model" in job.inputs:
         check_unchanged(job, ["model"])
         vocabulary = load_tokenizer(job.path_of("model")).get_vocab()
         if any(member.tokenizer.get_vocab() != vocabulary for member in model.members):
             raise ConfigError("model: expected one with the tokenizer of the scorer, found one with another")
+
+
+def _list_weights(scorer: Input) -> list[str]:
+    """Return the digests of the weights, by which a scorer is known on either side of the store."""
+    if isinstance(scorer, Artifact):
+        return sorted(file.sha256 for file in scorer.manifest.files if file.path.endswith(_WEIGHTS))
+    files = scorer.files if isinstance(scorer, SourceFolder) else (scorer,)
+    return sorted(file.sha256 for file in files if file.path.name.endswith(_WEIGHTS))
 
 
 def _find_learnt(job: Job, model: Scorer) -> list[Comparison] | None:

@@ -20,8 +20,9 @@ from prefline.data.comparison import Comparison
 from prefline.data.errors import ConfigError, DataError, StoreError
 from prefline.pipeline import Artifact, Store, making
 from prefline.pipeline.cli import app
+from prefline.pipeline.curve import Design, count_seen, list_trainings
 from prefline.pipeline.curve_page import render_curve
-from prefline.pipeline.labels import Labels, draw_labels
+from prefline.pipeline.labels import Labels, draw_labels, read_labels
 from prefline.reward_model.model import RewardModel
 from prefline.reward_model.scored import Scored, measure_accuracy
 
@@ -216,6 +217,16 @@ def test_a_stop_loses_no_training_that_was_done(world: World, made: list[str], m
     made.clear()
     assert len(world.draw("stopped", "--seeds", "6,7", sizes="16")["trainings"]) == 2
     assert made == ["16, seed 7"]
+
+
+def test_it_is_said_where_steps_let_no_training_see_as_many_as_it_could(world: World) -> None:
+    def count(**settings: Any) -> int | None:
+        design = Design(world.comparisons, world.model, (10, 30), (1,), settings)
+        return count_seen(list_trainings(design, read_labels(world.comparisons)))
+
+    assert count(batch=8) is None  # as many as there are
+    assert count(batch=8, steps=4) is None
+    assert count(batch=8, steps=3) == 24
 
 
 # --- what is refused, before anything is trained ---

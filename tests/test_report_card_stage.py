@@ -407,6 +407,8 @@ def test_what_does_not_go_together_is_refused_before_anything_is_scored(
         report(world, world.trained, gold=world.trained)
     with pytest.raises(ConfigError, match=r"^gold: expected another scorer than the one that is asked about"):
         report(world, world.outside, gold=world.outside)
+    with pytest.raises(ConfigError, match=r"^gold: expected another scorer than the one that is asked about"):
+        report(world, world.trained, gold=SourceFolder.read_model(world.trained.path))
     for name, value in {"samples": 9, "sample_length": 3, "temperature": 1.0, "prefix": "a", "suffix": "b"}.items():
         with pytest.raises(ConfigError, match=rf"^{name}: it is of samples of a language model: give one \(--model\)"):
             report(world, world.trained, **{name: value})
