@@ -28,7 +28,7 @@ from prefline.reward_model.config import Reading
 from prefline.reward_model.ensembles import score_comparisons
 from prefline.reward_model.evaluation import evaluate
 from prefline.reward_model.model import ABOUT, RewardModel
-from prefline.reward_model.normalization import center, find_wanted, level, measure, normalize
+from prefline.reward_model.normalization import center, find_wanted, level, normalize
 from prefline.reward_model.preflight import check_pad, check_reading, choose_probes
 from prefline.reward_model.safety import read_config
 from prefline.reward_model.training import train
@@ -170,11 +170,11 @@ def _normalize(
     if standards.source == "references":
         scale = {"mean": center(model, standards.after, tokens_at_once=params.tokens_at_once)}
     elif standards.after:
-        learnt = measure(model.score_pairs(standards.after, tokens_at_once=params.tokens_at_once))
+        learnt = model.score_pairs(standards.after, tokens_at_once=params.tokens_at_once)
         scale = normalize(model, standards.after, tokens_at_once=params.tokens_at_once)._asdict()
-        sharpness = learnt.std
+        sharpness = learnt.double().std(correction=0).item()
     learns_choices = params.loss in OF_CHOICES and model.reading.rule == "mean"
-    return scale, sharpness if learns_choices else None
+    return scale, (sharpness or None) if learns_choices else None
 
 
 def _count(seen: Seen) -> dict[str, int]:

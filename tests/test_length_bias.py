@@ -85,7 +85,7 @@ def test_scores_of_any_size_are_measured() -> None:
 def test_the_scale_of_scores_is_of_no_matter(scale: float, shift: float) -> None:
     scored = draw_scored(20, seed=4)
     found = measure(*scored)
-    other = measure(*(Scored(one, tuple(scale * score + shift for score in scores)) for one, scores, _ in scored))
+    other = measure(*(one._replace(scores=tuple(scale * score + shift for score in one.scores)) for one in scored))
     for name in ("pearson", "within"):
         assert other[name] == pytest.approx(found[name], abs=1e-6)
 
