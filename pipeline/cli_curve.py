@@ -86,15 +86,7 @@ def curve(
     settings = _read_settings(set_ or ())
     runtime = build_runtime(device, checkpoint_every, keep_checkpoints, track)
 
-    from prefline.pipeline.curve import (
-        PAGE,
-        Design,
-        check_folder,
-        count_seen,
-        describe_curve,
-        list_trainings,
-        write_curve,
-    )
+    from prefline.pipeline.curve import PAGE, Design, check_folder, describe_curve, list_trainings, write_curve
     from prefline.pipeline.labels import read_labels
     from prefline.pipeline.store import Store
     from prefline.pipeline.terminal import say
@@ -106,10 +98,7 @@ def curve(
     begun, beside = _find(opened, model, "model"), None if texts is None else _find(opened, texts, "texts")
     design = Design(artifact, begun, wanted, chosen, settings, beside, shuffled)
     labels = read_labels(artifact)
-    trainings = list_trainings(design, labels)
-    if (seen := count_seen(trainings)) is not None:
-        say(f"steps and batch let a training see {seen:,} comparisons at most, so larger sizes teach no more than that")
-    made = _train(opened, trainings, labels, runtime)
+    made = _train(opened, list_trainings(design, labels), labels, runtime)
     found = describe_curve(design, labels, made)
     write_curve(folder, found)
     say(format_curve(found))
@@ -118,12 +107,14 @@ def curve(
 
 def _train(store: "Store", trainings: "list[Training]", labels: "Labels", runtime: "Runtime") -> "list[Trained]":
     """Say what will be made and what is there already, then make it; each id is printed."""
-    from prefline.pipeline.curve import read_trained
+    from prefline.pipeline.curve import count_seen, read_trained
     from prefline.pipeline.planning import Planner
     from prefline.pipeline.running import Ended, run
     from prefline.pipeline.terminal import results, say
     from prefline.pipeline.terminal_runs import describe_made, describe_plan, format_plan
 
+    if (seen := count_seen(trainings)) is not None:
+        say(f"steps and batch let a training see {seen:,} comparisons at most, so larger sizes teach no more than that")
     parts = [training.part for training in trainings]
     planned = Planner(store).plan(parts)
     say(format_plan(planned) + describe_plan(planned))
